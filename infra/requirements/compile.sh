@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Writes the hash-locked requirement files from pyproject.toml. Run it after changing a dependency.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+compile() {
+  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"
+}
+compile --extra embedded pyproject.toml -o infra/requirements/run.txt
+compile --extra embedded --extra dev -c infra/requirements/run.txt pyproject.toml -o infra/requirements/dev.txt

@@ -1,0 +1,1 @@
+"""What every part agrees on: events, verdicts, topics, keys, tables and wire formats. No I/O."""

@@ -1,0 +1,73 @@
+"""Redis keys (CONTRACTS §6). `KeySpace` makes every key of one tenant, `parse` takes any of them apart.
+
+A key is `tenant:kind:id:id`. `:` and `%` inside ids are percent-encoded, so a key splits back exactly.
+With `cluster=True` the tenant stands in braces: all of a tenant's keys share one hash slot, and the
+scripts that touch several of them stay atomic.
+"""
+
+from typing import Final, NamedTuple
+
+KINDS: Final[dict[str, int]] = {  # kind -> how many ids follow it
+    "user:session": 1,
+    "user:session_items": 1,
+    "user:recent": 1,
+    "user:profile": 1,
+    "user:follows": 1,
+    "user:blocks": 1,
+    "user:emb": 1,
+    "item": 1,
+    "items:new": 0,
+    "game:sim": 1,
+    "game:emb": 1,
+    "hot:global": 0,
+    "hot:category": 1,
+    "hot:scenario": 1,
+    "hot:landmark": 0,
+    "rec:cache": 2,
+    "rec:meta": 2,
+    "rec:similar": 1,
+    "boost": 1,
+    "seen": 1,
+    "fence": 1,
+}
+
+
+class Key(NamedTuple):
+    tenant: str
+    kind: str
+    ids: tuple[str, ...]
+
+
+class KeySpace:
+    """The keys of one tenant; it cannot make another's."""
+
+    __slots__ = ("prefix", "tenant")
+
+    def __init__(self, tenant: str, *, cluster: bool = False) -> None:
+        self.tenant = tenant
+        self.prefix = f"{{{tenant}}}:" if cluster else f"{tenant}:"
+
+    def key(self, kind: str, *ids: str) -> str:
+        """The key of `kind` for `ids`. Raises ValueError for a kind that does not exist or other ids."""
+        if KINDS.get(kind) != len(ids):
+            raise ValueError(f"no key of kind {kind!r} with {len(ids)} ids")
+        return self.prefix + ":".join((kind, *map(encode_id, ids)))
+
+
+def encode_id(value: str) -> str:
+    return value.replace("%", "%25").replace(":", "%3A")
+
+
+def decode_id(value: str) -> str:
+    return value.replace("%3A", ":").replace("%25", "%")
+
+
+def parse(key: str) -> Key:
+    """The tenant, kind and ids of a key, in either form. Raises ValueError for a key that is not ours."""
+    tenant, _, rest = key.partition(":")
+    parts = rest.split(":")
+    for kind, arity in KINDS.items():
+        words = kind.split(":")
+        if len(parts) == len(words) + arity and parts[: len(words)] == words:
+            return Key(tenant.strip("{}"), kind, tuple(map(decode_id, parts[len(words) :])))
+    raise ValueError(f"not a key of the platform: {key!r}")

@@ -1,0 +1,43 @@
+"""Every metric of the platform, declared once (CONTRACTS §10). docs/metrics.md is generated from here."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_DOOR_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_REC_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+
+# Doors.
+EVENTS_RECEIVED = Counter("millrace_events_received", "Events judged at a door", ["door", "tenant", "verdict"])
+EVENTS_PUBLISHED = Counter("millrace_events_published", "Events sent to Kafka, by outcome", ["door", "outcome"])
+VALIDATION_WARNINGS = Counter("millrace_validation_warnings", "Warnings given at a door", ["door", "code"])
+DOOR_LATENCY = Histogram("millrace_door_latency_seconds", "Door latency", ["door", "call"], buckets=_DOOR_BUCKETS)
+
+# Tracking configs.
+CONFIGS_HELD = Gauge("millrace_configs_held", "Tracking configs in force in this process")
+CONFIG_FEED_UP = Gauge("millrace_config_feed_up", "1 while the config change feed is being followed")
+
+# Streams.
+EVENTS_JUDGED = Counter("millrace_events_judged", "Raw events judged by the stream", ["tenant", "verdict"])
+BATCH_EVENTS = Histogram(
+    "millrace_batch_events", "Events in one micro-batch", ["agent"], buckets=(1, 10, 100, 500, 1000, 2000, 5000, 10000)
+)
+BATCH_SECONDS = Histogram("millrace_batch_seconds", "Time to process one micro-batch", ["agent"])
+FENCE_REPAIRS = Counter("millrace_fence_repairs", "Batches a fence did not let in as they were", ["consumer", "kind"])
+SINK_RETRIES = Counter("millrace_sink_retries", "Writes retried because a store was away", ["sink"])
+EVENT_AGE = Histogram(
+    "millrace_event_age_seconds",
+    "Arrival at the platform until the write that shows the event",
+    ["sink"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 30, 120, 600),
+)
+ROWS_INSERTED = Counter("millrace_rows_inserted", "Rows inserted into ClickHouse", ["table"])
+
+# Recommendations.
+REC_REQUESTS = Counter("rec_request", "Recommendation requests", ["scene", "status"])
+REC_LATENCY = Histogram("rec_request_latency_seconds", "Recommendation latency", ["scene"], buckets=_REC_BUCKETS)
+REC_RECALLED = Histogram(
+    "rec_recall_candidate_count", "Candidates a source recalled", ["source"], buckets=(0, 1, 5, 10, 20, 50, 100, 200)
+)
+REC_CACHE_HIT_RATE = Gauge("rec_cache_hit_rate", "Share of requests answered from rec:cache, last 1,000 requests")
+LISTS_WRITTEN = Counter("millrace_rec_lists_written", "Precomputed lists written", ["tenant"])
+STAGE_FAILURES = Counter("millrace_stage_failures", "Pipeline parts left out of a run", ["stage", "why"])
+STAGE_SECONDS = Histogram("millrace_stage_seconds", "Time of one pipeline part", ["stage"])
