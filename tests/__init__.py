@@ -1,1 +1,1 @@
-"""TODO"""
+"""Tests mirror the rooms they test; benchmarks stand in tests/bench."""

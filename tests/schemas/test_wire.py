@@ -1,0 +1,84 @@
+"""The Avro and JSON forms of what lies on the platform's topics."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.dead_letter import dead_letter, decode_dead_letter, encode_dead_letter
+from schemas.event import Context, Event
+from schemas.single_object import MAGIC, UnknownSchemaError, load_codec
+from schemas.validated import decode_event, encode_event
+from schemas.verdict import Code, Issue
+from tests.factories import make_event
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+optional_texts = st.none() | texts
+issues = st.builds(Issue, texts, st.sampled_from(list(Code)), texts)
+events = st.builds(
+    make_event,
+    event_id=texts,
+    user_id=texts,
+    context=st.builds(Context, st.sampled_from(["mobile", "pc"]), optional_texts, optional_texts, optional_texts),
+    position=st.none() | st.integers(0, 2**63 - 1),
+    scenario_data=optional_texts,
+    experiment_id=optional_texts,
+    validation_warnings=st.lists(issues, max_size=3).map(tuple),
+    weight=st.floats(allow_nan=False),
+    dwell_ms=st.integers(0, 2**40),
+)
+
+
+@given(events)
+def test_a_validated_event_survives_the_wire(event: Event) -> None:
+    assert decode_event(encode_event(event)) == event
+
+
+def test_a_validated_event_is_a_single_object_record() -> None:
+    assert encode_event(make_event()).startswith(MAGIC)
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", MAGIC + b"\0" * 8, b'{"event_id":"x"}' * 10])
+def test_refuses_a_value_of_another_schema(value: bytes) -> None:
+    with pytest.raises(UnknownSchemaError):
+        decode_event(value)
+
+
+def test_a_session_summary_survives_the_wire() -> None:
+    codec = load_codec("session_summary")
+    summary = {
+        "session_id": "ses_1",
+        "tenant_id": "acme",
+        "user_id": "u1",
+        "scenario_id": "vlog_feed",
+        "started_at": 1,
+        "ended_at": 2,
+        "events": 3,
+        "items": 2,
+        "dwell_ms": 0,
+        "actions": {"play": 3},
+        "device_type": "pc",
+        "experiment_id": None,
+        "experiment_group": "b",
+    }
+    assert codec.decode(codec.encode(summary)) == summary
+
+
+@given(st.none() | st.binary(max_size=200))
+def test_a_dead_letter_keeps_the_original_bytes(value: bytes | None) -> None:
+    errors = (Issue("user_id", Code.MISSING, "is required"), Issue("item_id", Code.MISSING, "is required"))
+    letter = dead_letter(value, errors, topic="user-behaviors-acme", partition=1, offset=7, timestamp=5)
+    again = decode_dead_letter(encode_dead_letter(letter))
+    assert again == letter
+    assert again.original_bytes == (value or b"")
+    assert again.reason_codes == ("missing",)
+
+
+def test_a_dead_letter_is_json_a_person_can_read() -> None:
+    letter = dead_letter(
+        b"x", (Issue("", Code.INVALID_JSON, "is not JSON"),), topic="t", partition=0, offset=1, timestamp=2
+    )
+    plain = json.loads(encode_dead_letter(letter))
+    assert plain["reason_codes"] == ["invalid_json"]
+    assert plain["message"] == "event: is not JSON"
