@@ -1,1 +1,1 @@
-"""TODO"""
+"""What runs it: settings, connections, servers for one machine, roles, and the command line."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The doors: HTTP and gRPC in, recommendations and the catalogue out."""

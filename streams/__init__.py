@@ -1,1 +1,1 @@
-"""TODO"""
+"""Stream workers: the judge, live features, and what fills ClickHouse."""
