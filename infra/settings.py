@@ -87,7 +87,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
     log_format: Literal["json", "console"] = Field("console", description="Form of a log line")
     debug: bool = Field(False, description="The CLI shows tracebacks of expected failures as well")
-    data_dir: Path = Field(Path(".millrace"), description="Data of `millrace up`, and where the CLI looks for a running one")
+    data_dir: Path = Field(
+        Path(".millrace"), description="Data of `millrace up`, and where the CLI looks for a running one"
+    )
     cache: Path = Field(Path("~/.cache/millrace"), description="Downloads of the embedded stack and of the demo")
 
     @model_validator(mode="before")
@@ -109,7 +111,9 @@ class Settings(BaseSettings):
     @classmethod
     def _check_tenant(cls, value: str | None) -> str | None:
         if value is not None and not is_tenant(value):
-            raise ValueError("not a tenant's name: lower-case letters, digits, - and _, at most 63, none of the reserved")
+            raise ValueError(
+                "not a tenant's name: lower-case letters, digits, - and _, at most 63, none of the reserved"
+            )
         return value
 
     @field_validator("refuse_unknown_scenarios", mode="before")
@@ -132,21 +136,49 @@ class Settings(BaseSettings):
         return type(self).model_validate(values | {name: v for name, v in changed.items() if v is not None})
 
 
-def load_settings(
-    environ: Mapping[str, str] | None = None, *, running: Mapping[str, str] | None = None
-) -> Settings:
+def load_settings(running: Mapping[str, str] | None = None) -> Settings:
     """The settings of this process.
 
     `running`: DSNs of a running `millrace up`, taken for those that neither the environment nor the file sets.
     Raises SettingsError for a variable that does not exist (naming the nearest) or a value that does not fit.
     """
-    env = os.environ if environ is None else environ
-    given = _known(env, "the environment") | _known(_read_file(env.get(FILE_VARIABLE)), "the settings file", under=env)
-    values: dict[str, Any] = {**(running or {}), **given}
+    path = os.environ.get(FILE_VARIABLE) or None
+    given = _check_names(_read_file(path), f"{path}: ") | _check_names(os.environ)
+    found = {name: dsn for name, dsn in (running or {}).items() if variable(name) not in given}
     try:
-        return Settings.model_validate(values)
+        return Settings(_env_file=path, **found)  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from error
+
+
+def _read_file(path: str | None) -> Mapping[str, str | None]:
+    if path is None:
+        return {}
+    if not Path(path).is_file():
+        raise SettingsError(f"{FILE_VARIABLE} names {path}, which is no file: correct it, or unset it")
+    return dotenv_values(path)
+
+
+def _check_names(variables: Mapping[str, str | None], where: str = "") -> set[str]:
+    """The settings among these that are set. Raises SettingsError for a name that begins as ours and is none."""
+    known = {variable(name) for name in Settings.model_fields} | {FILE_VARIABLE}
+    ours = {name for name in variables if name.upper().startswith(PREFIX) and not name.startswith(TEST_PREFIX)}
+    for name in sorted(ours - known):
+        nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0)
+        raise SettingsError(
+            f"{where}there is no setting {name}: did you mean {nearest[0]}? `millrace settings` lists all"
+        )
+    return {name for name in ours if variables[name]}
+
+
+def _sentence(error: ValidationError) -> str:
+    """What is wrong with each variable; the values themselves may be secrets and are left out."""
+    parts = []
+    for detail in error.errors(include_input=False, include_url=False):
+        name = ".".join(map(str, detail["loc"][:1]))
+        message = detail["msg"].removeprefix("Value error, ")
+        parts.append(f"{variable(name)}: {message}" if name else message)
+    return "; ".join(parts)
 
 
 def variable(name: str) -> str:

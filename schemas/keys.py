@@ -26,6 +26,7 @@ KINDS: Final[dict[str, int]] = {  # kind -> how many ids follow it
     "rec:cache": 2,
     "rec:meta": 2,
     "rec:similar": 1,
+    "rec:page": 1,
     "boost": 1,
     "seen": 1,
     "fence": 1,

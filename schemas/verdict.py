@@ -47,6 +47,8 @@ class Code(StrEnum):
     ACTION_NOT_IN_SCENARIO = "action_not_in_scenario", "the action is not in this scenario's list"
     SCENARIO_DATA_MISMATCH = "scenario_data_mismatch", "the payload is that of another template"
     MORE_WARNINGS = "more_warnings", "there were more than are listed"
+    # Nothing is wrong with the event.
+    BROKER_UNAVAILABLE = "broker_unavailable", "Kafka did not take the event in time; send it again"
 
 
 class Issue(msgspec.Struct, frozen=True):

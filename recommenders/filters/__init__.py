@@ -1,0 +1,1 @@
+"""Filters: what keeps candidates out."""

@@ -1,0 +1,1 @@
+"""Hydrators: what adds features to queries and candidates."""

@@ -1,0 +1,1 @@
+"""Scorers: what ranks candidates."""

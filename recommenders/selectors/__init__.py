@@ -1,0 +1,1 @@
+"""Selectors: what chooses the list out of the ranked candidates."""

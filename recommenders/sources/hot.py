@@ -1,0 +1,52 @@
+"""What is popular now: in the scenario, in the scene's or the user's categories, in the whole tenant."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from recommenders.candidates import NOTHING, Query, Recalled
+from recommenders.item_cf import best_first
+from recommenders.ranked import SetName
+from recommenders.reasons import Reason
+from recommenders.scenes import SourcePart
+from recommenders.stores import Stores
+
+WEIGHTS: Final = {"hot:scenario": 1.0, "hot:category": 1.0, "hot:global": 0.5}
+
+
+class HotSource:
+    """An item's score is the weighted sum of its shares in the lists; the reason, the list that gave most."""
+
+    def __init__(self, stores: Stores, settings: SourcePart) -> None:
+        self.stores = stores
+        self.quota = settings.quota
+        self._blends: dict[tuple[SetName, ...], Recalled] = {}
+        self._version = -1
+
+    async def recall(self, queries: Sequence[Query]) -> Sequence[Recalled]:
+        if self._version != self.stores.ranked.version:
+            self._version = self.stores.ranked.version
+            self._blends.clear()
+        return [self._blend(self.stores.hot_sets(query)) for query in queries]
+
+    def _blend(self, names: tuple[SetName, ...]) -> Recalled:
+        blend = self._blends.get(names)
+        if blend is None:
+            blend = self._blends[names] = self._blended(names)
+        return blend
+
+    def _blended(self, names: tuple[SetName, ...]) -> Recalled:
+        sets = [self.stores.ranked.get(name) for name in names]
+        items = np.unique(np.concatenate([each.items for each in sets]))
+        if not len(items):
+            return NOTHING
+        shares = np.zeros((len(names), len(items)))
+        for row, (name, each) in enumerate(zip(names, sets, strict=True)):
+            shares[row, np.searchsorted(items, each.items)] = WEIGHTS[name[0]] * each.scores
+        scores = shares.sum(axis=0)
+        top = best_first(scores, self.quota)
+        reasons = [
+            Reason(kind.replace(":", "_"), "".join(ids) if kind == "hot:category" else "") for kind, *ids in names
+        ]
+        return Recalled(items[top], scores[top], reasons, shares.argmax(axis=0)[top])

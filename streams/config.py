@@ -1,0 +1,28 @@
+"""What the stream workers are told, once, at their start."""
+
+from dataclasses import dataclass
+
+from schemas.kafka import KafkaDsn
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """Bounds and intervals of the stream workers. The defaults are those of production."""
+
+    kafka: KafkaDsn
+    group_prefix: str = "millrace-"
+    max_batch_records: int = 2000
+    max_partition_fetch_bytes: int = 1024 * 1024
+    fetch_wait_ms: int = 100
+    commit_interval_s: float = 1.0
+    session_timeout_s: float = 10.0
+    heartbeat_interval_s: float = 3.0
+    discovery_interval_s: float = 2.0  # how old the list of topics may be: a new tenant is found within it
+    lane_depth: int = 2  # batches of one partition held by an agent: the one at work, and what follows
+    drain_timeout_s: float = 5.0  # how long a rebalance or a stop waits for the batches at work
+    replication_factor: int = 1  # of the topics that the judge makes
+    retention_ms: int = 7 * 24 * 60 * 60 * 1000
+
+    def group(self, role: str) -> str:
+        """The consumer group of a role: judge, features, analytics."""
+        return self.group_prefix + role

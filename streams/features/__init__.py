@@ -1,0 +1,1 @@
+"""What Redis knows of users and items while they act: sessions, recents, hot lists, follows, blocks."""

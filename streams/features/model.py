@@ -1,0 +1,47 @@
+"""The settings of the features: what a scenario says, how long keys live, how much each holds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+DAY_MS: Final = 24 * 60 * 60 * 1000
+MAX_DWELL_MS: Final = DAY_MS  # of one event; more is a broken client clock, and would drown its session
+FOLLOWS: Final = "user:follows"
+BLOCKS: Final = "user:blocks"
+LINKS: Final = {"follow": FOLLOWS, "add_friend": FOLLOWS, "block": BLOCKS}  # action -> kind of the key that takes it
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioSignals:
+    """What a scenario's template says of its sessions and its hot list."""
+
+    session_gap_ms: int
+    half_life_ms: int
+
+    def __post_init__(self) -> None:
+        if self.session_gap_ms <= 0 or self.half_life_ms <= 0:
+            raise ValueError(f"a session gap and a half-life are above 0 ms: {self}")
+
+
+Signals = Callable[[str, str, str], ScenarioSignals]
+"""(tenant, scenario_id, scenario_type) -> its signals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """Seconds that a key outlives its last use; a session lives its gap longer."""
+
+    session_s: int = 24 * 60 * 60
+    recent_s: int = 90 * 24 * 60 * 60
+    seen_s: int = 24 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much each key holds. `seen` ids make a generation of remembered events, of which two are kept."""
+
+    session_items: int = 50
+    session_categories: int = 20
+    recent: int = 100
+    hot: int = 10_000
+    seen: int = 200_000

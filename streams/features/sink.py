@@ -1,0 +1,293 @@
+"""The Redis sink of the features: effectively once.
+
+Promise: every event handed to `apply` changes Redis exactly once, whatever is replayed, retried or cut in other
+batches, as long as Kafka keeps the events. A batch goes as one or a few scripts, each of which applies its events
+and moves the fence of (tenant, consumer, partition), or changes nothing. So a retry is harmless: where the fence
+already stands at or within the batch, only what lies behind it is applied. When Redis is away, or refuses writes for
+now, `SinkUnavailable` is raised and the caller, who keeps the batch, waits and calls again. When Redis comes back
+with older data, or none, `FenceMoved` says where to read again from. A worker that lost its partition gets `Zombie`.
+An event_id that the tenant had among its last 200,000 events, and within 24 h, is applied once only.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from importlib import resources
+from itertools import pairwise
+from typing import Final, cast
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ClusterError, OutOfMemoryError, ReadOnlyError, ResponseError, TryAgainError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from schemas import metrics
+from schemas.event import Event
+from schemas.keys import KeySpace
+from streams.features.decay import landmark_of
+from streams.features.deltas import DeltaBuilder
+from streams.features.errors import FenceUnreadable, OffsetsOutOfOrder, SinkUnavailable
+from streams.features.model import Lifetimes, Signals, Sizes
+
+log = structlog.get_logger()
+
+SCRIPT: Final = resources.files("streams.features").joinpath("apply.lua").read_text()
+MAX_SCRIPT_EVENTS: Final = 3000  # Lua's unpack gives about 8,000 values, and a session's HSET takes two an action
+MAX_ROUNDS: Final = 10  # answers `again` for one script; each other partition's worker can cause one more
+
+# Answers of a Redis that is there but cannot take writes now; from within a script they stand inside the message.
+REFUSALS: Final = (
+    "BUSY",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+    "TRYAGAIN",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The batch is in Redis. `events` were applied by this call, `duplicates` had been seen before."""
+
+    events: int
+    duplicates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FenceMoved:
+    """The fence does not stand where the batch begins: read again from behind `found_offset` (None: no fence)."""
+
+    found_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Zombie:
+    """A later epoch owns the partition: stop writing."""
+
+    found_epoch: int
+
+
+Outcome = Applied | FenceMoved | Zombie
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Which fence a script moves, from where (None: there is none yet), and for which epoch."""
+
+    tenant: str
+    partition: int
+    epoch: int
+    expected: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The fence a script found in place of the expected one; None: there is none."""
+
+    epoch: int
+    offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """Why a script changed nothing: the tenant's landmark, places of events and of users, from 1."""
+
+    landmark: int | None
+    duplicates: list[int]
+    split: list[int]
+
+
+class RedisFeatureSink:
+    """Writes batches of accepted events to Redis. One instance serves all tenants and partitions of a worker.
+
+    `signals` gives a scenario's session gap and half-life; `max_events` and `max_users` cut a batch so that no
+    script holds Redis for longer than about 20 ms.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        signals: Signals,
+        *,
+        consumer: str = "features",
+        cluster: bool = False,
+        lifetimes: Lifetimes | None = None,
+        sizes: Sizes | None = None,
+        max_events: int = 1000,
+        max_users: int = 500,
+    ) -> None:
+        if not 0 < max_events <= MAX_SCRIPT_EVENTS:
+            raise ValueError(f"max_events is {max_events}, not within 1..{MAX_SCRIPT_EVENTS}")
+        self._redis = redis
+        self._signals = signals
+        self._consumer = consumer
+        self._cluster = cluster
+        self._sizes = sizes or Sizes()
+        self._bounds = _pack_bounds(lifetimes or Lifetimes(), self._sizes)
+        self._max_events = max_events
+        self._max_users = max_users
+        self._script = redis.register_script(SCRIPT)
+        self._landmarks: dict[str, int] = {}
+
+    async def fence(self, tenant: str, partition: int) -> tuple[int, int] | None:
+        """(epoch, last applied raw offset) of a partition, None where nothing was applied yet.
+
+        Raises SinkUnavailable and FenceUnreadable.
+        """
+        key = self._fence_key(tenant)
+        with _redis_errors(tenant, key, partition):
+            value = await self._redis.hget(key, str(partition))
+        found = self._parse_fence(tenant, partition, cast(bytes, value or b""))
+        return None if found.offset is None else (found.epoch, found.offset)
+
+    async def apply(
+        self,
+        tenant: str,
+        partition: int,
+        epoch: int,
+        expected_offset: int | None,
+        last_offset: int,
+        events: Sequence[Event],
+    ) -> Outcome:
+        """Applies the accepted events among the raw records behind `expected_offset` up to `last_offset`.
+
+        `expected_offset` None means that the partition has no fence yet; `events` may be empty. `epoch` rises with
+        each assignment of the partition and stays below 2^53. Raises SinkUnavailable, FenceUnreadable,
+        OffsetsOutOfOrder.
+        """
+        _check_offsets(expected_offset, last_offset, events)
+        builder = DeltaBuilder(tenant, self._signals, recent=self._sizes.recent)
+        left = _first_of_each_id(events)
+        done = Applied(0, len(events) - len(left))
+        position = expected_offset
+        while position != last_offset:
+            cut = left[: self._cut(left)]
+            target = cut[-1].offset if len(cut) < len(left) else last_offset
+            outcome = await self._apply_cut(_Place(tenant, partition, epoch, position), target, cut, builder)
+            if isinstance(outcome, Applied):
+                done = Applied(done.events + outcome.events, done.duplicates + outcome.duplicates)
+                position = target
+            elif outcome.epoch > epoch:
+                metrics.FENCE_REPAIRS.labels(self._consumer, "zombie").inc()
+                return Zombie(outcome.epoch)
+            elif _is_within(outcome.offset, position, last_offset, left):
+                metrics.FENCE_REPAIRS.labels(self._consumer, "applied_before").inc()
+                position = outcome.offset
+            else:
+                metrics.FENCE_REPAIRS.labels(self._consumer, "moved").inc()
+                return FenceMoved(outcome.offset)
+            left = [event for event in left if position is not None and event.offset > position]
+        return done
+
+    def _cut(self, events: Sequence[Event]) -> int:
+        """How many of the events go into the next script."""
+        users = set[str]()
+        for count, event in enumerate(events):
+            users.add(event.user_id)
+            if count == self._max_events or len(users) > self._max_users:
+                return count
+        return len(events)
+
+    async def _apply_cut(
+        self, place: _Place, target: int, events: list[Event], builder: DeltaBuilder
+    ) -> Applied | _Found:
+        """One script, run again with what it asked for until it applies the events or finds another fence."""
+        split = frozenset[str]()
+        duplicates = 0
+        for _ in range(MAX_ROUNDS):
+            landmark = self._landmarks.get(place.tenant) or (landmark_of(events[0].timestamp) if events else 0)
+            deltas = builder.build(events, landmark, split=split) if events else None
+            answer = await self._run(place, target, deltas.blob if deltas else b"", landmark)
+            if isinstance(answer, _Found):
+                return answer
+            if answer is None or deltas is None:
+                if events:
+                    self._landmarks[place.tenant] = landmark
+                return Applied(len(events), duplicates)
+            if answer.landmark is not None:
+                self._landmarks[place.tenant] = answer.landmark
+            split |= {deltas.users[user - 1] for user in answer.split}
+            dropped = set(answer.duplicates)
+            duplicates += len(dropped)
+            events = [event for place_, event in enumerate(events, 1) if place_ not in dropped]
+        raise SinkUnavailable(place.tenant, f"others changed what {MAX_ROUNDS} scripts had found")
+
+    async def _run(self, place: _Place, target: int, blob: bytes, landmark: int) -> _Found | _Again | None:
+        """One call of the script; None means applied."""
+        key = self._fence_key(place.tenant)
+        expected = "" if place.expected is None else place.expected
+        where = (self._keys(place.tenant).prefix, place.tenant, place.partition, place.epoch, expected, target)
+        args: list[str | int | bytes] = [*where, blob, landmark, self._bounds]
+        with _redis_errors(place.tenant, key, place.partition):
+            answer, *rest = await self._script(keys=[key], args=args)
+        if answer == b"fence":
+            return self._parse_fence(place.tenant, place.partition, rest[0])
+        if answer == b"again":
+            return _Again(int(rest[0]) if rest[0] else None, rest[1], rest[2])
+        if rest:
+            log.warning("wrong_type_keys_deleted", tenant=place.tenant, keys=[name.decode() for name in rest])
+        return None
+
+    def _keys(self, tenant: str) -> KeySpace:
+        return KeySpace(tenant, cluster=self._cluster)
+
+    def _fence_key(self, tenant: str) -> str:
+        return self._keys(tenant).key("fence", self._consumer)
+
+    def _parse_fence(self, tenant: str, partition: int, value: bytes) -> _Found:
+        if not value:
+            return _Found(0, None)
+        epoch, _, offset = value.decode(errors="replace").partition(":")
+        if not (epoch.isdecimal() and offset.isdecimal()):
+            raise FenceUnreadable(self._fence_key(tenant), partition, value.decode(errors="replace"))
+        return _Found(int(epoch), int(offset))
+
+
+def _check_offsets(expected_offset: int | None, last_offset: int, events: Sequence[Event]) -> None:
+    offsets = [-1 if expected_offset is None else expected_offset, *(event.offset for event in events)]
+    if last_offset <= offsets[0] or offsets[-1] > last_offset or any(a >= b for a, b in pairwise(offsets)):
+        raise OffsetsOutOfOrder(f"events do not lie in rising order behind {expected_offset} and up to {last_offset}")
+
+
+def _first_of_each_id(events: Sequence[Event]) -> list[Event]:
+    first: dict[str, Event] = {}
+    for event in events:
+        first.setdefault(event.event_id, event)
+    return list(first.values())
+
+
+def _is_within(found: int | None, position: int | None, last_offset: int, events: Sequence[Event]) -> bool:
+    """Whether a fence stands within a batch, so that all up to it has been applied, and only that.
+
+    A batch without an expected offset is known to begin at its first event only.
+    """
+    if found is None or found > last_offset:
+        return False
+    if position is None:
+        return found == last_offset or (bool(events) and found >= events[0].offset)
+    return found > position
+
+
+def _pack_bounds(lifetimes: Lifetimes, sizes: Sizes) -> bytes:
+    return msgspec.msgpack.encode([*astuple(lifetimes), *astuple(sizes)])
+
+
+@contextmanager
+def _redis_errors(tenant: str, fence_key: str, partition: int) -> Iterator[None]:
+    """Raises SinkUnavailable for every error of Redis that waiting can heal."""
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError, ReadOnlyError, OutOfMemoryError, ClusterError, TryAgainError) as e:
+        raise SinkUnavailable(tenant, str(e)) from e
+    except ResponseError as error:
+        if "WRONGTYPE" in str(error):  # of any other key the script makes a new one
+            raise FenceUnreadable(fence_key, partition, "a key of another type") from error
+        if not any(refusal in str(error) for refusal in REFUSALS):
+            raise
+        raise SinkUnavailable(tenant, str(error)) from error

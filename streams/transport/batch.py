@@ -1,0 +1,46 @@
+"""The micro-batch: what one fetch brought of one partition."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiokafka import ConsumerRecord
+from faust.types import TP
+
+Record = ConsumerRecord[bytes | None, bytes | None]
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Batch:
+    """Consecutive records of one partition, at least one, in offset order, as Kafka gave them.
+
+    `epoch` is the generation of the consumer group in which they were fetched. `place` names the seek they
+    follow: a batch whose place is no longer its partition's is stale. `processed` is set by whoever made its
+    effects durable; an acknowledgement counts only then.
+    """
+
+    tp: TP
+    records: Sequence[Record]
+    epoch: int
+    place: int
+    processed: bool = False
+
+    @property
+    def topic(self) -> str:
+        return str(self.tp.topic)
+
+    @property
+    def partition(self) -> int:
+        return int(self.tp.partition)
+
+    @property
+    def first_offset(self) -> int:
+        return int(self.records[0].offset)
+
+    @property
+    def last_offset(self) -> int:
+        return int(self.records[-1].offset)
+
+    @property
+    def next_offset(self) -> int:
+        """What Kafka is told when the batch is done: where to read on."""
+        return self.last_offset + 1

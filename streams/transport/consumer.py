@@ -1,0 +1,174 @@
+"""The consumer: fetches become batches, acknowledgements become commits, assignments become seeks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
+from faust.types import TP, ConsumerMessage
+
+from streams.transport.batch import Batch
+from streams.transport.ledger import Ledger
+from streams.transport.thread import ConsumerThread, Fetched
+
+log = structlog.get_logger()
+
+IDLE_WAIT_S = 1.0
+CONTENDED_WAIT_S = 0.02  # while a partition waits for its agent: it must not wait for another's records too
+PLACING_RETRY_S = 1.0
+
+
+class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
+    """One message a fetch and partition; the differences to Faust's own consumer are listed in the package."""
+
+    _thread: ConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ledger = Ledger()
+        self.placed = asyncio.Event()  # set while every assigned partition has been put where its sink wants it
+        self._awake = asyncio.Event()
+        self._placing: asyncio.Task[None] | None = None
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # Fetching.
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """The fetcher's loop: hand out batches until the consumer or the fetcher stops."""
+        while not (self.should_stop or fetcher.should_stop):
+            try:
+                async for _, message in self.getmany(IDLE_WAIT_S):
+                    await self.wait_first(self.callback(message), self.suspend_flow.wait())
+            except self.consumer_stopped_errors:
+                if self.app.should_stop:
+                    return
+                raise
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        """One message per partition that has records and whose agent has room."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        wanted = frozenset(self._get_active_partitions())
+        if not wanted:
+            await self._sleep_until_awake(timeout)
+            return
+        contended = len(self._buffered_partitions) > 0
+        for fetched in await self._thread.fetch(wanted, CONTENDED_WAIT_S if contended else timeout):
+            if self.flow_active and fetched.records and self._is_here(fetched):
+                yield fetched.tp, self._to_message(fetched.tp, fetched)
+
+    async def _sleep_until_awake(self, timeout_s: float) -> None:
+        self._awake.clear()
+        await self.wait_first(self._awake.wait(), self.suspend_flow.wait(), timeout=timeout_s)
+
+    def _is_here(self, fetched: Fetched) -> bool:
+        return fetched.epoch == self.app.consumer_generation_id and fetched.place == self._thread.places.get(fetched.tp)
+
+    def _to_message(self, tp: TP, record: Fetched) -> ConsumerMessage:
+        """The message of one fetch; its batch is in flight from here on."""
+        batch = Batch(tp, record.records, record.epoch, record.place)
+        self.ledger.add(batch)
+        last = record.records[-1]
+        return ConsumerMessage(
+            *(tp.topic, tp.partition, last.offset, last.timestamp / 1000, last.timestamp_type),
+            *([], None, batch, None, None, None, tp),
+            generation_id=record.epoch,
+        )
+
+    def is_current(self, batch: Batch) -> bool:
+        """Whether the batch's partition is still ours, in the same generation, and was not moved since."""
+        return (
+            self.flow_active
+            and batch.epoch == self.app.consumer_generation_id
+            and batch.place == self._thread.places.get(batch.tp)
+        )
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Read a partition again whose agent has room."""
+        super().on_buffer_drop(tp)
+        self._awake.set()
+
+    def resume_partitions(self, tps: Any) -> None:
+        super().resume_partitions(tps)
+        self._awake.set()
+
+    # Acknowledging.
+
+    def ack(self, message: ConsumerMessage) -> bool:
+        """Faust's acknowledgement. It also acknowledges what it skips, so `processed` decides."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        batch: Batch = message.value
+        return batch.processed and self.ledger.finish(batch)
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit the finished prefix of every partition."""
+        offsets = self.ledger.committable()
+        if not offsets or not await self._commit(offsets):
+            return False
+        self.ledger.committed(offsets)
+        return True
+
+    async def wait_empty(self) -> None:
+        """Let the batches at work finish, for a bounded time, then commit; what is abandoned is read again."""
+        await self.app.drain()
+        await self.maybe_wait_for_commit_to_finish()
+        await self.force_commit()
+
+    # Assignments and seeks.
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish, commit, and only then forget (Faust forgets first)."""
+        self.placed.clear()
+        self._stop_placing()
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self.ledger.forget(tp)
+            self._thread.places.pop(tp, None)
+
+    async def perform_seek(self) -> None:
+        """Begin to place the assigned partitions; each is read as soon as it has its place."""
+        self._stop_placing()
+        tps = self.assignment()
+        for tp in tps:
+            self.ledger.forget(tp)
+        self._buffered_partitions.clear()
+        self.pause_partitions(tps)
+        self._placing = asyncio.create_task(self._place_all(tps, self.app.consumer_generation_id))
+
+    def _stop_placing(self) -> None:
+        if self._placing is not None:
+            self._placing.cancel()
+
+    async def _place_all(self, tps: set[TP], epoch: int) -> None:
+        wanted = await self.app.where(tps, epoch) if tps else {}
+        await asyncio.gather(*(self._place(tp, wanted.get(tp)) for tp in tps))
+        self.placed.set()
+
+    async def _place(self, tp: TP, offset: int | None) -> None:
+        """Retries until Kafka answers; a partition that was deleted holds up nobody but itself."""
+        failing = False
+        while offset is None:
+            try:
+                offset = await self._thread.start_offset(tp)
+            except Exception as error:  # whatever Kafka's answer was, the partition stays paused until it is a good one
+                if not failing:
+                    log.warning("placing_failed", topic=tp.topic, partition=tp.partition, error=repr(error))
+                failing = True
+                await asyncio.sleep(PLACING_RETRY_S)
+        if await self._thread.place(tp, offset):
+            self.resume_partitions({tp})
+
+    async def seek(self, partition: TP, offset: int) -> None:
+        """Read `partition` on from `offset`; its batches in flight become stale and are never committed."""
+        self.ledger.forget(partition)
+        if await self._thread.place(partition, offset):
+            self.ledger.forget(partition)  # what was handed out while the thread was at it
+            log.info("partition_moved", topic=partition.topic, partition=partition.partition, offset=offset)
+
+    async def on_stop(self) -> None:
+        self._stop_placing()
+        await super().on_stop()

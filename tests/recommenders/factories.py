@@ -1,0 +1,35 @@
+"""Plain factories for the recommenders' tests."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from recommenders.candidates import Query, Recalled
+from recommenders.ranked import Ranked, SetName
+from recommenders.reasons import Reason
+from recommenders.scenes import Scene
+from recommenders.stores import Stores
+from tests.factories import NOON
+
+HOME = Scene(name="home", scenarios=("*",))
+SLOTS = Scene(name="slots", scenarios=("game",), categories=frozenset({"slots"}))
+
+
+def make_query(**fields: Any) -> Query:
+    defaults: dict[str, Any] = {"tenant": "acme", "user_id": "u1", "scene": HOME, "now_ms": NOON}
+    return Query(**(defaults | fields))
+
+
+def make_recalled(items: Sequence[int], scores: Sequence[float] | None = None) -> Recalled:
+    """Items best first; their scores fall from 1 unless given."""
+    fallen = [1 / (1 + place) for place in range(len(items))] if scores is None else scores
+    places = np.zeros(len(items), np.int64)
+    return Recalled(np.array(items, np.int64), np.array(fallen, np.float64), (Reason("hot_global"),), places)
+
+
+def hold(stores: Stores, name: SetName, *item_ids: str) -> None:
+    """A ranked set in the stores, best first, shares falling from 1."""
+    numbers = [number for item in item_ids if (number := stores.items.number(item)) is not None]
+    shares = [1 / (1 + place) for place in range(len(numbers))]
+    stores.ranked.put(name, Ranked(np.array(numbers, np.int64), np.array(shares)))

@@ -1,0 +1,144 @@
+"""The fast path comes to what the specification says, however batches are cut, replayed and retried."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from schemas.event import Event
+from schemas.keys import KeySpace
+from streams.features.decay import landmark_of
+from streams.features.errors import SinkUnavailable
+from streams.features.fold import fold
+from streams.features.model import Sizes
+from streams.features.sink import Applied, FenceMoved, RedisFeatureSink
+from tests.streams.features.redis_content import held_by, held_in
+from tests.streams.features.traffic import CATALOGUE, new_tenant, numbered, signals, traffic
+
+SMALL = Sizes(session_items=4, session_categories=3, recent=6)
+borders = st.lists(st.integers(0, 80), max_size=8)
+faults = st.lists(st.sampled_from(("none", "none", "none", "not sent", "answer lost")), max_size=30)
+replays = st.lists(st.integers(0, 8), max_size=4)
+
+
+class FlakyRedis(Redis):
+    """Fails as its list says: before a script reaches the server, or when it has run and the answer is lost."""
+
+    def __init__(self, redis: Redis, faults: list[str]) -> None:
+        super().__init__(connection_pool=redis.connection_pool)
+        self.faults = list(faults)
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        fault = self.faults.pop() if self.faults and args[0] == "EVALSHA" else "none"
+        if fault == "not sent":
+            raise RedisConnectionError(fault)
+        answer = await super().execute_command(*args, **options)
+        if fault == "answer lost":
+            raise RedisConnectionError(fault)
+        return answer
+
+
+class Worker:
+    """Applies the batches of one partition as the features agent does, and again where Redis fails."""
+
+    def __init__(self, sink: RedisFeatureSink, tenant: str, events: list[Event], cuts: list[int]) -> None:
+        self.sink, self.tenant = sink, tenant
+        end = 2 * len(events) + 1
+        edges = sorted({cut for cut in cuts if 0 <= cut < end} | {end})
+        self.batches: list[tuple[int | None, int, list[Event]]] = []
+        expected: int | None = None
+        for last in edges:
+            floor = -1 if expected is None else expected
+            self.batches.append((expected, last, [e for e in events if floor < e.offset <= last]))
+            expected = last
+
+    async def apply(self, batch: int) -> Applied | FenceMoved:
+        expected, last, events = self.batches[batch]
+        while True:
+            try:
+                outcome = await self.sink.apply(self.tenant, 0, 1, expected, last, events)
+            except SinkUnavailable:
+                continue
+            assert isinstance(outcome, Applied | FenceMoved)
+            return outcome
+
+
+async def fill_catalogue(redis: Redis, tenant: str) -> None:
+    for item, category in CATALOGUE.items():
+        await redis.hset(KeySpace(tenant).key("item", item), "category", category)
+
+
+@settings(deadline=None, max_examples=300)
+@given(traffic(), borders, faults, replays, st.integers(1, 9), st.integers(1, 4))
+async def test_redis_holds_what_the_specification_says(
+    redis_client: Redis,
+    events: list[Event],
+    cuts: list[int],
+    faults: list[str],
+    replays: list[int],
+    max_events: int,
+    max_users: int,
+) -> None:
+    tenant = new_tenant()
+    events = numbered(events, tenant)
+    await fill_catalogue(redis_client, tenant)
+    sink = RedisFeatureSink(
+        FlakyRedis(redis_client, faults), signals, sizes=SMALL, max_events=max_events, max_users=max_users
+    )
+    worker = Worker(sink, tenant, events, cuts)
+
+    for batch, (_, last, _) in enumerate(worker.batches):
+        assert isinstance(await worker.apply(batch), Applied)
+        for earlier in replays:
+            if earlier < batch:
+                assert await worker.apply(earlier) == FenceMoved(last)
+        assert await sink.fence(tenant, 0) == (1, last)
+
+    landmark = landmark_of(events[0].timestamp)
+    expected = fold(events, signals=signals, landmark=landmark, catalogue=CATALOGUE, sizes=SMALL)
+    assert await held_in(redis_client, tenant) == held_by(expected)
+
+
+@settings(deadline=None, max_examples=50)
+@given(traffic(4), traffic(4))
+async def test_two_partitions_of_a_tenant_add_up_to_one(
+    redis_client: Redis, first: list[Event], second: list[Event]
+) -> None:
+    """Producers partition one key differently: both partitions hold events of the same users."""
+    tenant = new_tenant()
+    events, others = numbered(first, tenant), numbered(second, tenant)
+    sink = RedisFeatureSink(redis_client, signals, sizes=SMALL)
+    await fill_catalogue(redis_client, tenant)
+    await sink.apply(tenant, 0, 1, None, 1000, events)
+    await sink.apply(tenant, 1, 7, None, 1000, others)
+
+    landmark = landmark_of(events[0].timestamp)
+    expected = fold([*events, *others], signals=signals, landmark=landmark, catalogue=CATALOGUE, sizes=SMALL)
+    assert await held_in(redis_client, tenant) == held_by(expected)
+
+
+@settings(deadline=None, max_examples=50)
+@given(traffic(4), traffic(4), st.booleans())
+async def test_tenants_never_touch_each_others_keys(
+    redis_client: Redis, mine: list[Event], theirs: list[Event], cluster: bool
+) -> None:
+    tenant, other = new_tenant(), new_tenant()
+    sink = RedisFeatureSink(redis_client, signals, sizes=SMALL, cluster=cluster)
+    await sink.apply(tenant, 0, 1, None, 1000, numbered(mine, tenant))
+    before = await dump(redis_client, f"*{tenant}*")
+    everything_else = await dump(redis_client, "*")
+    await sink.apply(other, 0, 1, None, 1000, numbered(theirs, other))
+
+    assert await dump(redis_client, f"*{tenant}*") == before
+    prefix = KeySpace(other, cluster=cluster).prefix.encode()
+    made = (await dump(redis_client, "*")).keys() - everything_else.keys()
+    assert made
+    assert all(key.startswith(prefix) for key in made)
+    await redis_client.flushall()  # the next example reads all keys
+
+
+async def dump(redis: Redis, pattern: str) -> dict[bytes, Any]:
+    keys = [key async for key in redis.scan_iter(match=pattern, count=10_000)]
+    return {key: await redis.dump(key) for key in keys}
