@@ -17,7 +17,7 @@ class DoorError(Exception):
     """The base of all of them."""
 
 
-class BrokerUnavailable(DoorError):  # noqa: N818 - named for the fact
+class BrokerUnavailable(DoorError):
     """Kafka did not take an event in time. `outcome_unknown`: it may have it all the same."""
 
     def __init__(self, retry_after_s: int, why: str, *, outcome_unknown: bool = False) -> None:
@@ -27,7 +27,7 @@ class BrokerUnavailable(DoorError):  # noqa: N818 - named for the fact
         super().__init__(f"{why}: {taken}")
 
 
-class TenantUnknown(DoorError):  # noqa: N818
+class TenantUnknown(DoorError):
     """The tenant has no topic, and this door may not make one."""
 
     def __init__(self, tenant: str, why: str) -> None:
@@ -36,7 +36,7 @@ class TenantUnknown(DoorError):  # noqa: N818
         super().__init__(self.issue.message)
 
 
-class StoreUnavailable(DoorError):  # noqa: N818
+class StoreUnavailable(DoorError):
     """A store did not answer; the same call may be made again."""
 
     def __init__(self, store: str, retry_after_s: int = 1) -> None:
@@ -45,7 +45,7 @@ class StoreUnavailable(DoorError):  # noqa: N818
         super().__init__(f"{store} is unavailable: make the same call again")
 
 
-class RequestRefused(DoorError):  # noqa: N818
+class RequestRefused(DoorError):
     """A call that cannot be answered as it is. `code` is for the doors that answer with codes."""
 
     def __init__(self, code: ApiCode, message: str, errors: tuple[Issue, ...] = (), *, status: int = 400) -> None:

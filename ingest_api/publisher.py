@@ -55,9 +55,7 @@ class EventPublisher:
     def __init__(self, kafka: KafkaDsn, settings: PublisherSettings | None = None) -> None:
         self._kafka = kafka
         self._settings = settings or PublisherSettings()
-        self._topics = TenantTopics(
-            kafka, self._settings.topics, request_timeout_s=self._settings.deadline_s
-        )
+        self._topics = TenantTopics(kafka, self._settings.topics, request_timeout_s=self._settings.deadline_s)
         self._link = ProducerLink(self._make_producer)
         self._pending = 0
         self._acknowledged_at = 0.0

@@ -1,6 +1,7 @@
 """A ranked list that can be paged through: kept in Redis under its request id, for half an hour."""
 
 from collections.abc import Container
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -30,7 +31,9 @@ class RankedList(msgspec.Struct, frozen=True, array_like=True):
     @classmethod
     def of(cls, place: tuple[str, str, str], stored: StoredList) -> "RankedList":
         rows = zip(stored.items, stored.scores, stored.sources, stored.reasons, strict=True)
-        return cls(place, stored.strategy, stored.model_version, stored.computed_at, tuple(RankedItem(*row) for row in rows))
+        return cls(
+            place, stored.strategy, stored.model_version, stored.computed_at, tuple(RankedItem(*row) for row in rows)
+        )
 
     def without(self, unwanted: Container[str]) -> "RankedList":
         kept = tuple(item for item in self.items if item.item_id not in unwanted)
@@ -41,9 +44,11 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(RankedList).decode
 
 
-async def read_page_list(redis: Redis, keys: KeySpace, request_id: str, place: tuple[str, str, str]) -> RankedList | None:
+async def read_page_list(
+    redis: Redis, keys: KeySpace, request_id: str, place: tuple[str, str, str]
+) -> RankedList | None:
     """The list kept under the id; None where there is none, or it is another user's or scene's."""
-    value = await redis.get(keys.key("rec:page", request_id))
+    value: Any = await redis.get(keys.key("rec:page", request_id))
     if value is None:
         return None
     try:

@@ -101,13 +101,15 @@ class RecommendService:
                 raise StoreUnavailable("Redis") from error
             return _without_redis(query, scene, pipeline)
 
-    async def hot(self, tenant: str, scenario: str, size: int) -> list[dict[str, Any]]:
+    async def hot(self, tenant: str, scenario: str, size: int, language: str) -> list[dict[str, Any]]:
         """The hottest items of a scenario."""
         keys = self._keys(tenant)
         try:
-            rows = await self._redis.zrevrange(keys.key("hot:scenario", scenario), 0, LIST_SIZE - 1, withscores=True)
+            rows: Any = await self._redis.zrevrange(
+                keys.key("hot:scenario", scenario), 0, LIST_SIZE - 1, withscores=True
+            )
             ranked = [RankedItem(item.decode(), score, "hot", Reason("hot_scenario", scenario)) for item, score in rows]
-            return await self._enrich(keys, ranked, "en", size)
+            return (await self._enrich(keys, ranked, language))[:size]
         except (RedisError, OSError) as error:
             raise StoreUnavailable("Redis") from error
 
@@ -123,7 +125,8 @@ class RecommendService:
             await keep_page_list(self._redis, keys, request_id, ranked, self._settings.page_ttl_s)
         left = ranked.without(query.exclude)
         removed |= {"excluded": len(ranked.items) - len(left.items)}
-        items = await self._enrich(keys, left.items[query.start :], query.language, query.size)
+        page = left.items[query.start : query.start + query.size]
+        items = await self._enrich(keys, page, query.language)
         return RecPage(items, len(left.items), request_id, scene, left, removed)
 
     async def _find(self, keys: KeySpace, query: RecQuery, scene: str, pipeline: Pipeline) -> StoredList:
@@ -149,19 +152,14 @@ class RecommendService:
         }
         return found.without(inactive | played), removed
 
-    async def _enrich(self, keys: KeySpace, ranked: Sequence[RankedItem], language: str, size: int) -> list[dict[str, Any]]:
-        """The first `size` of them with their catalogue fields; one that was withdrawn meanwhile gives its place."""
-        page: list[dict[str, Any]] = []
-        for start in range(0, len(ranked), max(size, 1)):
-            some = ranked[start : start + size]
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for item in some:
-                    pipe.hmget(keys.key("item", item.item_id), ITEM_FIELDS)
-                rows = await pipe.execute()
-            page += [_shown(item, row, language) for item, row in zip(some, rows, strict=True) if row[-1] != b"0"]
-            if len(page) >= size:
-                break
-        return page[:size]
+    async def _enrich(self, keys: KeySpace, ranked: Sequence[RankedItem], language: str) -> list[dict[str, Any]]:
+        """With their catalogue fields. One withdrawn since the list was made is left out, and not replaced: what
+        would take its place stands on the next page."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for item in ranked:
+                pipe.hmget(keys.key("item", item.item_id), ITEM_FIELDS)
+            rows = await pipe.execute()
+        return [_shown(item, row, language) for item, row in zip(ranked, rows, strict=True) if row[-1] != b"0"]
 
     def _keys(self, tenant: str) -> KeySpace:
         return KeySpace(tenant, cluster=self._settings.redis_cluster)

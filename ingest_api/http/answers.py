@@ -24,7 +24,9 @@ class JsonResponse(Response):
         super().__init__(encode(content), status, headers)
 
 
-def coded(data: Any = None, *, code: ApiCode = ApiCode.SUCCESS, message: str | None = None, status: int = 200) -> JsonResponse:
+def coded(
+    data: Any = None, *, code: ApiCode = ApiCode.SUCCESS, message: str | None = None, status: int = 200
+) -> JsonResponse:
     """`{code, message, data, trace_id}`."""
     text = code.meaning if message is None else message
     return JsonResponse({"code": int(code), "message": text, "data": data, "trace_id": trace_id()}, status)
@@ -36,7 +38,7 @@ def failed(
     message: str,
     *,
     code: ApiCode,
-    errors: Sequence[Issue] = (),
+    errors: Sequence[Issue | dict[str, str]] = (),
     event_id: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JsonResponse:

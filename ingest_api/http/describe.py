@@ -174,7 +174,9 @@ _STATUSES: Final = {
 
 def errors(*statuses: int, form: str = "Error") -> dict[int | str, Schema]:
     """The error answers of a call."""
-    example = _ERROR_EXAMPLE if form == "Error" else {"code": 20001, "message": "...", "data": None, "trace_id": _TRACE_ID}
+    example = (
+        _ERROR_EXAMPLE if form == "Error" else {"code": 20001, "message": "...", "data": None, "trace_id": _TRACE_ID}
+    )
     found: dict[int | str, Schema] = {}
     for status in statuses:
         found[status] = json_body(ref(form), example, _STATUSES[status])
@@ -230,7 +232,13 @@ BATCH: Final = _call(
     ),
     answer=json_body(
         ref("BatchReceipt"),
-        {"success": False, "total": 2, "succeeded": 1, "failed": 1, "errors": [{"index": 1, "errors": [_ISSUE_EXAMPLE]}]},
+        {
+            "success": False,
+            "total": 2,
+            "succeeded": 1,
+            "failed": 1,
+            "errors": [{"index": 1, "errors": [_ISSUE_EXAMPLE]}],
+        },
         "What became of each event",
     ),
     statuses=_EVENT_STATUSES,

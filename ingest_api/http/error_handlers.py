@@ -14,7 +14,7 @@ from ingest_api.api_codes import ApiCode
 from ingest_api.errors import BrokerUnavailable, RequestRefused, StoreUnavailable
 from ingest_api.http.answers import JsonResponse, failed, retry_after
 from schemas.verdict import Code, Issue
-from tracking_configs.errors import ConfigError
+from tracking_configs.errors import ConfigError, InvalidConfigError
 
 log = structlog.get_logger()
 
@@ -67,7 +67,9 @@ def internal_error(path: str, error: Exception) -> JsonResponse:
 
 
 def _path(location: Sequence[Any]) -> str:
-    parts = [str(part) for part in location if not isinstance(part, str) or part not in {"body", "query", "path", "header"}]
+    parts = [
+        str(part) for part in location if not isinstance(part, str) or part not in {"body", "query", "path", "header"}
+    ]
     return ".".join(parts)
 
 
@@ -107,4 +109,12 @@ async def _store(request: Request, error: Any) -> JsonResponse:
 
 
 async def _config(request: Request, error: Any) -> JsonResponse:
-    return failed(request.url.path, error.status, str(error), code=ApiCode.INVALID_REQUEST)
+    problems = error.problems if isinstance(error, InvalidConfigError) else ()
+    return failed(
+        request.url.path,
+        error.status,
+        str(error),
+        code=ApiCode.INVALID_REQUEST,
+        errors=[{"field": field, "code": error.code, "message": message} for field, message in problems],
+        headers=retry_after(1) if error.retryable else None,
+    )

@@ -9,8 +9,8 @@ from ingest_api.http.describe import GAME
 from ingest_api.http.raw_route import RawRoute
 from ingest_api.http.tenants import tenant_of
 from ingest_api.http.track_routes import answer
-from ingest_api.track import TrackService
 from ingest_api.tracing import traceparent
+from ingest_api.track import TrackService
 
 
 def game_router(deps: HttpDeps, service: TrackService) -> APIRouter:

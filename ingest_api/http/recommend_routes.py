@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from ingest_api.api_codes import ApiCode
 from ingest_api.deps import HttpDeps
 from ingest_api.errors import RequestRefused
 from ingest_api.http.answers import JsonResponse, coded
@@ -34,7 +33,9 @@ class RecommendBody(BaseModel):
 
     tenant_id: str | None = Field(None, description="else the header X-Tenant-ID, else the setting default_tenant")
     user_id: Id
-    scene: Annotated[str, Field(min_length=1, max_length=MAX_ID)] | None = Field(None, description="default: the tenant's")
+    scene: Annotated[str, Field(min_length=1, max_length=MAX_ID)] | None = Field(
+        None, description="default: the tenant's"
+    )
     size: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 15
     item_id: Id | None = Field(None, description="scene similar: similar to this")
     exclude: Ids = []
@@ -112,9 +113,10 @@ def recommend_router(deps: HttpDeps, service: RecommendService) -> APIRouter:
         request: Request,
         scenario: Annotated[str, Path(min_length=1, max_length=MAX_SCENARIO_ID)],
         size: Annotated[int, Query(ge=1, le=100)] = 20,
-        tenant_id: Annotated[str | None, Query()] = None,
+        language_code: Annotated[str, Query(max_length=35)] = "en",
+        tenant_id: Annotated[str | None, Query(description="else the header X-Tenant-ID")] = None,
     ) -> JsonResponse:
-        items = await service.hot(tenant_of(request, default, tenant_id), scenario, size)
+        items = await service.hot(tenant_of(request, default, tenant_id), scenario, size, language_code)
         return coded({"items": items})
 
     return router

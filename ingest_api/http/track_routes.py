@@ -12,8 +12,8 @@ from ingest_api.http.answers import JsonResponse, failed, retry_after
 from ingest_api.http.describe import BATCH, HEALTH, TRACK, VALIDATE
 from ingest_api.http.raw_route import RawRoute
 from ingest_api.http.tenants import named_tenant
-from ingest_api.track import Failure, Receipt, TrackService
 from ingest_api.tracing import trace_id, traceparent
+from ingest_api.track import Failure, Receipt, TrackService
 from schemas.limits import MAX_BATCH_EVENTS
 from schemas.verdict import Code, Issue
 
@@ -67,7 +67,9 @@ def read_batch(body: bytes) -> list[bytes]:
     if not events:
         raise _refused("events", Code.TOO_SHORT, "a batch has at least one event")
     if len(events) > MAX_BATCH_EVENTS:
-        raise _refused("events", Code.TOO_LONG, f"a batch has at most {MAX_BATCH_EVENTS} events, this has {len(events)}")
+        raise _refused(
+            "events", Code.TOO_LONG, f"a batch has at most {MAX_BATCH_EVENTS} events, this has {len(events)}"
+        )
     return [bytes(event) for event in events]
 
 

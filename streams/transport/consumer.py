@@ -144,8 +144,12 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
             self._placing.cancel()
 
     async def _place_all(self, tps: set[TP], epoch: int) -> None:
-        wanted = await self.app.where(tps, epoch) if tps else {}
-        await asyncio.gather(*(self._place(tp, wanted.get(tp)) for tp in tps))
+        try:
+            wanted = await self.app.where(tps, epoch) if tps else {}
+            await asyncio.gather(*(self._place(tp, wanted.get(tp)) for tp in tps))
+        except Exception as error:
+            await self.crash(error)
+            raise
         self.placed.set()
 
     async def _place(self, tp: TP, offset: int | None) -> None:

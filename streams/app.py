@@ -1,0 +1,142 @@
+"""The Faust apps: one consumer group each, over the micro-batch transport, embedded in a process of ours.
+
+Two or more live in one event loop: no web server, no tables, no leader topic, no data folder, no producer of
+Faust's, and nothing read from the environment. `run_worker` keeps one running until it is told to stop; an app
+that crashes is built anew.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import faust
+import structlog
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+from faust.app.base import BootStrategy
+from faust.types import TP, StreamT
+from tenacity import AsyncRetrying, wait_exponential
+
+from streams.config import StreamConfig
+from streams.lanes import Lanes
+from streams.outages import outlast
+from streams.steps import Step
+from streams.transport import BatchSchema, Transport
+
+log = structlog.get_logger()
+
+STREAM_BUFFER_BATCHES = 16
+RESTART_PAUSE_S = 1.0
+PLACING_PAUSE_S = 5.0
+
+
+class _Embedded(BootStrategy):  # type: ignore[misc]  # Faust is untyped here
+    enable_web = False
+    enable_sensors = False
+    enable_kafka_producer = False
+
+
+class StreamApp(faust.App):  # type: ignore[misc]  # Faust is untyped here
+    """One role's Faust app: reads every topic that matches `pattern`, gives each batch to `step`."""
+
+    BootStrategy = _Embedded
+
+    def __init__(self, role: str, prefixes: Iterable[str], config: StreamConfig, step: Step) -> None:
+        self.role = role
+        self.config = config
+        self.pattern = re.compile("^(" + "|".join(map(re.escape, prefixes)) + ")[a-z0-9][a-z0-9_-]*$")
+        self._step = step
+        self._lanes: Lanes | None = None
+        super().__init__(config.group(role), **_faust_settings(config))
+        self.transport = Transport(self.conf.broker_consumer, self)
+        self.agent(self.topic("batches", schema=BatchSchema()), name=role)(self._take)
+
+    async def _take(self, stream: StreamT) -> None:
+        self._lanes = Lanes(self.role, self._step, self.consumer, stream, depth=self.config.lane_depth)
+        async for event in stream.noack().events():
+            self._lanes.submit(event)
+
+    async def where(self, tps: Collection[TP], epoch: int) -> Mapping[TP, int]:
+        """Called by the consumer after each assignment; the step's store may be away for a while."""
+        async for attempt in AsyncRetrying(wait=wait_exponential(max=PLACING_PAUSE_S)):
+            with attempt:
+                return await self._step.where(tps, epoch)
+        raise AssertionError("retried for ever")
+
+    async def drain(self) -> None:
+        """Called by the consumer when partitions are taken away and at the stop."""
+        if self._lanes is not None:
+            await self._lanes.drain(self.config.drain_timeout_s)
+
+    async def on_first_start(self) -> None:
+        """Faust makes its data folder here; there is no data."""
+
+
+def _faust_settings(config: StreamConfig) -> dict[str, Any]:
+    return {
+        "env": {},
+        "broker": "millrace://" + config.kafka.servers[0],  # the name of our transport; the DSN is used to connect
+        "store": "memory://",
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "stream_buffer_maxsize": STREAM_BUFFER_BATCHES,
+        "stream_wait_empty": True,
+        "broker_commit_interval": config.commit_interval_s,
+        "broker_session_timeout": config.session_timeout_s,
+        "broker_heartbeat_interval": config.heartbeat_interval_s,
+    }
+
+
+async def run_worker(make_app: Callable[[], StreamApp], stop: asyncio.Event, ready: asyncio.Event) -> None:
+    """Run an app until `stop`; `ready` is set once its partitions, which may be none, are assigned and placed.
+
+    At the stop the batches at work are finished, for a bounded time, offsets committed and the group left.
+    """
+    while not stop.is_set():
+        app = make_app()
+        if not await _unless(stop, outlast("kafka", lambda app=app: _reach(app.config), (KafkaError, OSError))):
+            return
+        try:
+            await _run_once(app, stop, ready)
+        except Exception:  # Faust's apps crash with anything; the group goes on where it committed
+            log.exception("app_crashed", agent=app.role)
+            await _unless(stop, asyncio.sleep(RESTART_PAUSE_S))
+
+
+async def _run_once(app: StreamApp, stop: asyncio.Event, ready: asyncio.Event) -> None:
+    try:
+        if await _unless(stop, app.start()) and await _unless(stop, app.consumer.placed.wait()):
+            ready.set()
+            log.info("worker_ready", agent=app.role, partitions=len(app.consumer.assignment()))
+            await _unless(stop, app._crashed.wait())
+        if app._crashed.is_set():
+            raise RuntimeError(f"the {app.role} app crashed") from app._crash_reason
+    finally:
+        await app.stop()
+
+
+async def _reach(config: StreamConfig) -> None:
+    """Raises KafkaError while no broker answers."""
+    client = AIOKafkaClient(**config.kafka.client_options())
+    try:
+        await client.bootstrap()
+    finally:
+        await client.close()
+
+
+async def _unless(stop: asyncio.Event, work: Any) -> bool:
+    """Whether `work` was done; it is cancelled when `stop` is set first."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+            return True
+        return False
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task

@@ -1,0 +1,201 @@
+"""Fences, epochs and servers that fail."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from schemas.event import Event
+from schemas.keys import KeySpace
+from streams.features.errors import FenceUnreadable, OffsetsOutOfOrder, SinkUnavailable
+from streams.features.sink import Applied, FenceMoved, RedisFeatureSink, Zombie
+from tests.factories import NOON, make_event
+from tests.streams.features.redis_content import held_in
+from tests.streams.features.test_sink_equals_fold import FlakyRedis
+from tests.streams.features.traffic import MINUTE, new_tenant, signals
+
+
+def some_events(tenant: str, first: int = 0, count: int = 5, user: str = "u1") -> list[Event]:
+    return [
+        make_event(
+            tenant_id=tenant,
+            event_id=f"evt_{offset}",
+            user_id=user,
+            scenario_id="feed",
+            offset=offset,
+            timestamp=NOON + offset * MINUTE,
+        )
+        for offset in range(first, first + count)
+    ]
+
+
+async def count_events(redis: Redis, tenant: str, user: str = "u1") -> int:
+    return int(await redis.hget(KeySpace(tenant).key("user:session", user), "events") or 0)
+
+
+async def test_a_partition_without_a_fence_says_so(redis_client: Redis) -> None:
+    assert await RedisFeatureSink(redis_client, signals).fence(new_tenant(), 0) is None
+
+
+async def test_a_batch_of_rejected_records_still_moves_the_fence(redis_client: Redis) -> None:
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    assert await sink.apply(tenant, 3, 1, None, 41, []) == Applied(0)
+    assert await sink.fence(tenant, 3) == (1, 41)
+    assert await sink.apply(tenant, 3, 1, 41, 50, []) == Applied(0)
+    assert await redis_client.keys(f"{tenant}:*") == [f"{tenant}:fence:features".encode()]
+
+
+async def test_a_batch_applied_before_changes_nothing(redis_client: Redis) -> None:
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    events = some_events(tenant)
+    assert await sink.apply(tenant, 0, 1, None, 4, events) == Applied(5)
+    before = await held_in(redis_client, tenant)
+    assert await sink.apply(tenant, 0, 2, None, 4, events) == Applied(0)
+    assert await held_in(redis_client, tenant) == before
+
+
+async def test_of_a_batch_applied_in_part_only_the_rest_is_applied(redis_client: Redis) -> None:
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    await sink.apply(tenant, 0, 1, None, 2, some_events(tenant, 0, 3))
+    assert await sink.apply(tenant, 0, 2, None, 9, some_events(tenant, 0, 8)) == Applied(5)
+    assert await sink.fence(tenant, 0) == (2, 9)
+    assert await count_events(redis_client, tenant) == 8
+
+
+async def test_a_fence_before_the_batch_is_answered_and_not_jumped_over(redis_client: Redis) -> None:
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    await sink.apply(tenant, 0, 1, None, 2, some_events(tenant, 0, 3))
+    assert await sink.apply(tenant, 0, 1, 5, 9, some_events(tenant, 6, 3)) == FenceMoved(2)
+    assert await sink.apply(tenant, 0, 1, None, 9, some_events(tenant, 6, 3)) == FenceMoved(2)
+    assert await count_events(redis_client, tenant) == 3
+
+
+async def test_an_emptied_redis_answers_that_there_is_no_fence(redis_client: Redis) -> None:
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    await sink.apply(tenant, 0, 1, None, 4, some_events(tenant))
+    await redis_client.flushall()
+    await redis_client.script_flush()
+    assert await sink.apply(tenant, 0, 1, 4, 9, some_events(tenant, 5)) == FenceMoved(None)
+    assert await redis_client.keys(f"{tenant}:*") == []
+    assert await sink.apply(tenant, 0, 1, None, 9, some_events(tenant, 0, 10)) == Applied(10)
+    assert await count_events(redis_client, tenant) == 10
+
+
+async def test_a_zombie_is_refused_even_at_the_right_offset(redis_client: Redis) -> None:
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    await sink.apply(tenant, 0, 8, None, 4, some_events(tenant))
+    before = await held_in(redis_client, tenant)
+    assert await sink.apply(tenant, 0, 7, 4, 9, some_events(tenant, 5)) == Zombie(8)
+    assert await sink.apply(tenant, 0, 7, None, 4, some_events(tenant)) == Zombie(8)
+    assert await held_in(redis_client, tenant) == before
+
+
+async def test_partitions_and_consumers_have_fences_of_their_own(redis_client: Redis) -> None:
+    tenant = new_tenant()
+    await RedisFeatureSink(redis_client, signals).apply(tenant, 0, 5, None, 4, [])
+    assert await RedisFeatureSink(redis_client, signals).apply(tenant, 1, 1, None, 9, []) == Applied(0)
+    assert await RedisFeatureSink(redis_client, signals, consumer="other").fence(tenant, 0) is None
+
+
+@pytest.mark.parametrize("value", ["nonsense", "1:", "-1:4", "1:2:3"])
+async def test_a_fence_that_is_none_of_ours_stops_the_sink(redis_client: Redis, value: str) -> None:
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    await redis_client.hset(KeySpace(tenant).key("fence", "features"), "0", value)
+    with pytest.raises(FenceUnreadable):
+        await sink.apply(tenant, 0, 1, None, 4, some_events(tenant))
+    with pytest.raises(FenceUnreadable):
+        await sink.fence(tenant, 0)
+
+
+async def test_a_fence_key_of_another_type_stops_the_sink(redis_client: Redis) -> None:
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    await redis_client.set(KeySpace(tenant).key("fence", "features"), "1:2")
+    with pytest.raises(FenceUnreadable):
+        await sink.apply(tenant, 0, 1, None, 4, some_events(tenant))
+    with pytest.raises(FenceUnreadable):
+        await sink.fence(tenant, 0)
+
+
+@pytest.mark.parametrize(
+    ("expected", "last", "offsets"), [(None, 4, [3, 2]), (None, 4, [5]), (3, 5, [3]), (3, 3, []), (3, 9, [4, 4])]
+)
+async def test_offsets_out_of_order_are_refused(
+    redis_client: Redis, expected: int | None, last: int, offsets: list[int]
+) -> None:
+    events = [make_event(offset=offset) for offset in offsets]
+    with pytest.raises(OffsetsOutOfOrder):
+        await RedisFeatureSink(redis_client, signals).apply("acme", 0, 1, expected, last, events)
+
+
+@pytest.mark.parametrize("fault", ["not sent", "answer lost"])
+async def test_a_retry_after_a_fault_applies_once(redis_client: Redis, fault: str) -> None:
+    tenant = new_tenant()
+    sink = RedisFeatureSink(FlakyRedis(redis_client, [fault, "none"]), signals, max_events=2)
+    with pytest.raises(SinkUnavailable, match="cannot take features"):
+        await sink.apply(tenant, 0, 1, None, 4, some_events(tenant))
+    await sink.apply(tenant, 0, 1, None, 4, some_events(tenant))
+    assert await count_events(redis_client, tenant) == 5
+    assert await sink.fence(tenant, 0) == (1, 4)
+
+
+async def test_a_redis_that_is_away_is_worth_a_retry() -> None:
+    async with Redis(port=1, retry=None) as nobody:
+        sink = RedisFeatureSink(nobody, signals)
+        with pytest.raises(SinkUnavailable) as caught:
+            await sink.apply("acme", 0, 1, None, 4, [])
+        assert caught.value.retriable
+        with pytest.raises(SinkUnavailable):
+            await sink.fence("acme", 0)
+
+
+async def test_a_read_only_replica_is_worth_a_retry_and_changes_nothing(redis_client: Redis) -> None:
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    await redis_client.replicaof("127.0.0.1", "1")
+    try:
+        for events in ([], some_events(tenant)):
+            with pytest.raises(SinkUnavailable):
+                await sink.apply(tenant, 0, 1, None, 4, events)
+    finally:
+        await redis_client.replicaof("NO", "ONE")
+    assert await redis_client.keys(f"{tenant}:*") == []
+
+
+async def test_a_full_redis_is_worth_a_retry_and_changes_nothing(redis_client: Redis) -> None:
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    await redis_client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(SinkUnavailable):
+            await sink.apply(tenant, 0, 1, None, 4, some_events(tenant))
+    finally:
+        await redis_client.config_set("maxmemory", "0")
+    assert await redis_client.keys(f"{tenant}:*") == []
+
+
+async def test_a_busy_redis_is_worth_a_retry(redis_client: Redis) -> None:
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    await sink.apply(tenant, 0, 1, None, 0, [])
+    await redis_client.config_set("lua-time-limit", "10")
+    endless = asyncio.ensure_future(redis_client.eval("while true do end", 0))
+    try:
+        with pytest.raises(SinkUnavailable):
+            while True:
+                await sink.apply(tenant, 0, 1, 0, 4, some_events(tenant, 1, 3))
+                break
+    finally:
+        await redis_client.script_kill()
+        await asyncio.wait([endless])
+        assert endless.exception() is not None
+        await redis_client.config_set("lua-time-limit", "5000")
+
+
+async def test_a_worker_takes_the_landmark_another_has_set(redis_client: Redis) -> None:
+    """Both partitions' first batches are of different days, yet the scores of one list add up."""
+    tenant, day = new_tenant(), 24 * 60 * MINUTE
+    first, second = RedisFeatureSink(redis_client, signals), RedisFeatureSink(redis_client, signals)
+    early, late = some_events(tenant, 0, 1), some_events(tenant, 1, 1)
+    late[0].timestamp = early[0].timestamp + day
+    await first.apply(tenant, 0, 1, None, 0, early)
+    [(_, before)] = await redis_client.zrange(f"{tenant}:hot:global", 0, -1, withscores=True)
+    await second.apply(tenant, 1, 1, None, 1, late)
+    [(_, after)] = await redis_client.zrange(f"{tenant}:hot:global", 0, -1, withscores=True)
+    assert after == pytest.approx(3 * before)

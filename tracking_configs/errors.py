@@ -1,0 +1,88 @@
+"""What can be wrong with a call about tracking configs.
+
+ConfigError                        status  code
+├── InvalidConfigError             400     invalid_config      names every problem
+├── InvalidCursorError             400     invalid_cursor
+├── TemplateNotFoundError          404     template_not_found
+├── ConfigNotFoundError            404     config_not_found
+├── ConfigExistsError              409     config_exists
+└── ConfigStoreUnavailableError    503     store_unavailable   a retry helps
+
+A template file that is wrong is a fault of ours, not of a caller: InvalidTemplateError, a ValueError.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a config. `field` is a dotted path, as `required_fields[0].pattern`."""
+
+    field: str
+    message: str
+
+
+class ConfigError(Exception):
+    """The root: `status` is HTTP's, `code` a stable identifier, `retryable` whether the same call may succeed later."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "config_error"
+    retryable: ClassVar[bool] = False
+
+
+class InvalidConfigError(ConfigError):
+    status = 400
+    code = "invalid_config"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{field}: {message}" if field else message for field, message in self.problems))
+
+
+class InvalidCursorError(ConfigError):
+    status = 400
+    code = "invalid_cursor"
+
+    def __init__(self) -> None:
+        super().__init__("cursor: not one that a page of this list gave")
+
+
+class TemplateNotFoundError(ConfigError):
+    status = 404
+    code = "template_not_found"
+
+    def __init__(self, template_id: str, known: Sequence[str]) -> None:
+        self.template_id = template_id
+        super().__init__(f"there is no template {template_id!r}: there are {', '.join(known)}")
+
+
+class ConfigNotFoundError(ConfigError):
+    status = 404
+    code = "config_not_found"
+
+    def __init__(self, tenant: str, scenario: str, version: int | None = None) -> None:
+        self.tenant, self.scenario, self.version = tenant, scenario, version
+        wanted = "" if version is None else f" in version {version}"
+        super().__init__(f"tenant {tenant!r} has no tracking config for scenario {scenario!r}{wanted}")
+
+
+class ConfigExistsError(ConfigError):
+    status = 409
+    code = "config_exists"
+
+    def __init__(self, tenant: str, scenario: str) -> None:
+        self.tenant, self.scenario = tenant, scenario
+        super().__init__(f"tenant {tenant!r} already has a tracking config for scenario {scenario!r}")
+
+
+class ConfigStoreUnavailableError(ConfigError):
+    status = 503
+    code = "store_unavailable"
+    retryable = True
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the store of tracking configs is away: {why}")
+
+
+class InvalidTemplateError(ValueError):
+    """A template file that cannot be used; the message begins with its name."""

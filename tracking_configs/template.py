@@ -1,0 +1,117 @@
+"""The scenario templates: `templates/*.yaml`, one scenario a file, read into frozen models."""
+
+from functools import cache
+from importlib import resources
+from typing import Any, Final, Literal
+
+import msgspec
+import yaml
+
+from schemas.actions import SKIP
+from tracking_configs.errors import InvalidTemplateError
+
+CUSTOM: Final = "custom"
+CUSTOM_PAYLOAD_KEY: Final = "custom_data"
+SKIP_WEIGHT: Final = -0.5
+
+
+class FieldSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One field of a scenario.
+
+    `required` with an empty `required_for` means for every action, else for those named. `min_length` and
+    `max_length` bound a string's characters or an array's items; `item_type` is the type of an array's items
+    or of an object's values. `enum_aliases` maps other spellings to the enum's own value. `default` is
+    documentation.
+    """
+
+    field_name: str
+    field_type: str
+    required: bool = False
+    required_for: tuple[str, ...] = ()
+    description: str = ""
+    min_value: int | float | None = None
+    max_value: int | float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    enum_values: tuple[Any, ...] | None = None
+    enum_aliases: dict[str, str] = {}
+    item_type: str | None = None
+    default: Any = None
+
+
+class Dwell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The field that says how long a user stayed, and its unit."""
+
+    field: str
+    unit: Literal["s", "ms"]
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One scenario. `actions` maps each action to the weight that an event of it has in hot lists."""
+
+    id: str
+    name: str
+    description: str
+    fields: tuple[FieldSpec, ...]
+    actions: dict[str, float]
+    hot_half_life_h: float
+    session_gap_min: int
+    dwell: Dwell | None
+    category_field: str | None
+    example: dict[str, Any]
+
+    @property
+    def payload_key(self) -> str:
+        return f"{self.id}_data"
+
+
+@cache
+def load_templates() -> dict[str, Template]:
+    """Every template by its id, in the order of the ids. Raises InvalidTemplateError for a bad file."""
+    folder = resources.files("tracking_configs").joinpath("templates")
+    files = sorted(folder.iterdir(), key=lambda file: file.name)
+    templates = [parse_template(file.read_text("utf-8"), file.name) for file in files if file.name.endswith(".yaml")]
+    return {template.id: template for template in templates}
+
+
+def parse_template(text: str, name: str) -> Template:
+    """The template of one file. Raises InvalidTemplateError, naming the file and what is wrong in it."""
+    try:
+        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of SafeLoader
+        template = msgspec.convert(_with_field_names(raw), Template)
+    except (yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
+        raise InvalidTemplateError(f"{name}: {error}") from None
+    _check(template, name)
+    return template
+
+
+def _with_field_names(raw: Any) -> Any:
+    """A file writes fields as a mapping and leaves `required` and `skip` to be understood."""
+    fields = raw.get("fields") if isinstance(raw, dict) else None
+    if not isinstance(fields, dict):
+        raise TypeError("expected a mapping with a mapping `fields`")
+    listed = [{"field_name": name, "required": "required_for" in field, **field} for name, field in fields.items()]
+    return {**raw, "fields": listed, "actions": {**raw.get("actions", {}), SKIP: SKIP_WEIGHT}}
+
+
+def _check(template: Template, name: str) -> None:
+    if name != f"{template.id}.yaml":
+        raise InvalidTemplateError(f"{name}: the id is {template.id!r}, so the file's name is {template.id}.yaml")
+    fields = {field.field_name for field in template.fields}
+    wanted = {template.dwell.field if template.dwell else None, template.category_field} - {None}
+    for missing in wanted - fields:
+        raise InvalidTemplateError(f"{name}: dwell or category_field names {missing!r}, which is not a field")
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML lets a key stand twice, and the last one wins in silence; here it is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
