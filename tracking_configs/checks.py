@@ -84,7 +84,7 @@ def _list_problems(draft: ConfigDraft) -> Iterator[Problem]:
                 yield Problem(
                     f"{where}.required", f"{field.field_name!r} is required, and so belongs to required_fields"
                 )
-            for action in set(field.required_for) - actions:
+            for action in sorted(set(field.required_for) - actions):
                 yield Problem(f"{where}.required_for", f"{action!r} is not an action of this scenario")
             for part, message in field_problems(field):
                 yield Problem(f"{where}.{part}", message)

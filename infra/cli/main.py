@@ -40,8 +40,10 @@ def build_app(wanted: str | None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for name, does in COMMANDS.items():
-        command = _load(name) if name == wanted else _placeholder
-        app.command(name, help=does if name != wanted else _long_help(command, does))(command)
+        if name == wanted:
+            app.command(name)(_load(name))  # its docstring is its help
+        else:
+            app.command(name, help=does)(_placeholder)
     app.callback()(_no_options)
     return app
 
@@ -65,10 +67,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _load(name: str) -> Callable[..., Any]:
     command: Callable[..., Any] = getattr(import_module(f"infra.cli.{name}"), name)
     return command
-
-
-def _long_help(command: Callable[..., Any], short: str) -> str:
-    return command.__doc__ or short
 
 
 def _placeholder() -> None:

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from ingest_api.deps import HttpDeps
 from ingest_api.http.catalogue_routes import catalogue_router
+from ingest_api.http.config_routes import SCHEMAS as CONFIG_SCHEMAS
 from ingest_api.http.config_routes import config_router
 from ingest_api.http.describe import SCHEMAS
 from ingest_api.http.error_handlers import add_error_handlers
@@ -63,7 +64,7 @@ def _describe(app: FastAPI) -> None:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
-            schemas |= SCHEMAS
+            schemas |= SCHEMAS | CONFIG_SCHEMAS
         return app.openapi_schema or document
 
     app.openapi = openapi  # type: ignore[method-assign]

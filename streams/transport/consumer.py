@@ -129,6 +129,11 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
             self.ledger.forget(tp)
             self._thread.places.pop(tp, None)
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        await super().on_partitions_assigned(assigned, generation_id)
+        if not assigned:  # Faust seeks only where there is something to seek
+            self.placed.set()
+
     async def perform_seek(self) -> None:
         """Begin to place the assigned partitions; each is read as soon as it has its place."""
         self._stop_placing()

@@ -1,0 +1,57 @@
+"""The judge: raw topics in, validated and rejected topics out, in the same partitions.
+
+Promise: at least once. A batch is acknowledged when both its writes are on all in-sync replicas. After a crash the
+batch is written again; a validated record carries the raw record's offset, and first occurrences stay in raw
+order, so a reader drops what is not above the offset it last took. Kafka away: the partition waits.
+"""
+
+from collections.abc import Collection, Mapping
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from schemas.metrics import EVENTS_JUDGED
+from schemas.topics import rejected_topic, validated_topic
+from streams.config import StreamConfig
+from streams.judging import Judgement, Judging, judgement, tenant_of_raw
+from streams.outages import outlast
+from streams.publisher import Publisher
+from streams.topic_maker import TopicMaker
+from streams.transport import Batch
+
+
+class JudgeStep:
+    """Judges a batch and publishes both outcomes. Open with `start`, close with `stop`."""
+
+    def __init__(self, config: StreamConfig, judge: Judging) -> None:
+        self._judge = judge
+        self._publisher = Publisher(config.kafka)
+        self._topics = TopicMaker(
+            config.kafka, replication_factor=config.replication_factor, retention_ms=config.retention_ms
+        )
+
+    async def start(self) -> None:
+        await self._publisher.start()
+
+    async def stop(self) -> None:
+        await self._publisher.stop()
+
+    async def where(self, tps: Collection[TP], epoch: int) -> Mapping[TP, int]:
+        """Where it was committed: the judge keeps nothing."""
+        return {}
+
+    async def process(self, batch: Batch) -> None:
+        await self._write(batch, judgement(batch, self._judge))
+
+    async def _write(self, batch: Batch, judged: Judgement) -> None:
+        tenant = tenant_of_raw(batch.topic)
+        topics = validated_topic(tenant), rejected_topic(tenant)
+        await outlast(
+            "kafka",
+            lambda: self._topics.ensure(topics, like=batch.topic, partition=batch.partition),
+            (KafkaError, OSError),
+        )
+        await self._publisher.publish(topics[0], batch.partition, judged.validated)
+        await self._publisher.publish(topics[1], batch.partition, judged.rejected)
+        for verdict, count in judged.verdicts.items():
+            EVENTS_JUDGED.labels(tenant, verdict).inc(count)

@@ -1,0 +1,127 @@
+"""Judging a batch: plain functions from records to accepted events and dead letters. No I/O."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import structlog
+
+from schemas.dead_letter import dead_letter, encode_dead_letter
+from schemas.event import Event, Source
+from schemas.topics import RAW_PREFIX, SOURCE_HEADER, tenant_of
+from schemas.validated import encode_event
+from schemas.verdict import Code, Issue, Rejected
+from streams.publisher import Outgoing
+from streams.transport import Batch, Record
+from tracking_configs.judge import Arrival
+
+log = structlog.get_logger()
+
+# A dead letter fits into what a broker takes by default (1 MiB), base64 included. An event that long is refused
+# for its length anyway, so nothing that could be replayed is cut.
+MAX_ORIGINAL_BYTES: Final = 512 * 1024
+MAX_KEY_BYTES: Final = 64 * 1024
+DOORS: Final = {source.value.encode(): source.value for source in (Source.HTTP, Source.GRPC)}
+
+
+class Judging(Protocol):
+    """What is asked of `tracking_configs.judge.Judge`."""
+
+    def judge(self, value: bytes | None, arrival: Arrival) -> Event | Rejected: ...
+
+
+@dataclass(slots=True)
+class Judged:
+    """A batch's verdicts, each list in offset order."""
+
+    accepted: list[tuple[Record, Event]] = field(default_factory=list)
+    rejected: list[tuple[Record, tuple[Issue, ...]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What is to be written for a batch, and how many events had which verdict."""
+
+    validated: list[Outgoing] = field(default_factory=list)
+    rejected: list[Outgoing] = field(default_factory=list)
+    verdicts: Counter[str] = field(default_factory=Counter)
+
+
+def judge_records(records: Iterable[Record], tenant: str, judge: Judging) -> Judged:
+    """Every record of one tenant's raw topic, judged; one without a value is rejected as empty."""
+    judged = Judged()
+    for record in records:
+        verdict = judge.judge(record.value, arrival_of(record, tenant))
+        if isinstance(verdict, Event):
+            judged.accepted.append((record, verdict))
+        else:
+            judged.rejected.append((record, verdict.errors))
+    return judged
+
+
+def accepted_events(batch: Batch, tenant: str, judge: Judging) -> list[Event]:
+    """The accepted events of a batch, in offset order."""
+    return [event for _, event in judge_records(batch.records, tenant, judge).accepted]
+
+
+def judgement(batch: Batch, judge: Judging) -> Judgement:
+    """The validated records and dead letters of a batch of a raw topic."""
+    tenant = tenant_of_raw(batch.topic)
+    judged = judge_records(batch.records, tenant, judge)
+    result = Judgement()
+    for record, event in judged.accepted:
+        try:
+            value = encode_event(event)
+        except (ValueError, TypeError, OverflowError) as error:  # a number that Avro's long cannot hold, say
+            log.error("event_not_encodable", tenant=tenant, partition=record.partition, offset=record.offset)
+            judged.rejected.append((record, (Issue("", Code.OUT_OF_RANGE, f"cannot be stored: {error}"[:500]),)))
+            continue
+        result.validated.append(Outgoing(record.key, value))
+        result.verdicts["warned" if event.validation_warnings else "accepted"] += 1
+    for record, errors in sorted(judged.rejected, key=lambda rejected: int(rejected[0].offset)):
+        result.rejected.append(letter_of(record, errors))
+        result.verdicts["rejected"] += 1
+    return result
+
+
+def arrival_of(record: Record, tenant: str) -> Arrival:
+    """Where and when a raw record came in; only our doors set the source header, and only to their names."""
+    source: str = Source.KAFKA
+    for name, value in record.headers:
+        if name == SOURCE_HEADER:
+            source = DOORS.get(value, Source.KAFKA)
+    return Arrival(
+        source=source,
+        received_at=record.timestamp,
+        tenant=tenant,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+    )
+
+
+def letter_of(record: Record, errors: tuple[Issue, ...]) -> Outgoing:
+    """The dead letter of a record, under its own key."""
+    value = record.value
+    if value is not None and len(value) > MAX_ORIGINAL_BYTES:
+        cut = f"only the first {MAX_ORIGINAL_BYTES} of {len(value)} bytes are kept"
+        errors, value = (*errors, Issue("", Code.TOO_LARGE, cut)), value[:MAX_ORIGINAL_BYTES]
+    letter = dead_letter(
+        value,
+        errors,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp=record.timestamp,
+    )
+    key = record.key if record.key is None or len(record.key) <= MAX_KEY_BYTES else None
+    return Outgoing(key, encode_dead_letter(letter))
+
+
+def tenant_of_raw(topic: str) -> str:
+    """Raises ValueError for a topic that is no tenant's, which the app's pattern should have kept away."""
+    tenant = tenant_of(topic, RAW_PREFIX)
+    if tenant is None:
+        raise ValueError(f"{topic!r} is not the raw topic of a tenant")
+    return tenant

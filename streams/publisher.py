@@ -1,0 +1,115 @@
+"""Writes records to a given partition, in order, durably.
+
+Promise: when `publish` returns, all in-sync replicas have the records, in the order given. The producer is
+idempotent, so what it retries by itself is written once; a batch that it gives up is sent again whole by a new
+producer, so a reader may see the beginning of a batch twice, but first occurrences stay in order. Kafka away:
+`publish` waits, for ever.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+
+from schemas.kafka import KafkaDsn
+from streams.outages import outlast
+
+MAX_BATCH_BYTES = 512 * 1024
+
+
+class Outgoing(NamedTuple):
+    """A record to write. Key and value are not both None."""
+
+    key: bytes | None
+    value: bytes
+
+
+class Publisher:
+    """One idempotent producer, replaced when it gives up. Open with `start`, close with `stop`."""
+
+    def __init__(self, kafka: KafkaDsn) -> None:
+        self._kafka = kafka
+        self._producer: AIOKafkaProducer | None = None
+        self._replacing = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Waits until a broker answers."""
+        await outlast("kafka", self._current, (KafkaError, OSError))
+
+    async def stop(self) -> None:
+        """Flush and close."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+        for task in tuple(self._closing):
+            task.cancel()
+
+    async def publish(self, topic: str, partition: int, records: Iterable[Outgoing]) -> None:
+        """Return when all of `records` are written."""
+        outgoing = list(records)
+        if outgoing:
+            await outlast("kafka", lambda: self._try(topic, partition, outgoing), (KafkaError, OSError))
+
+    async def _try(self, topic: str, partition: int, records: list[Outgoing]) -> None:
+        producer = await self._current()
+        try:
+            await _check_partition(producer, topic, partition)
+            sent = [
+                await producer.send_batch(batch, topic, partition=partition) for batch in _batches(producer, records)
+            ]
+            await asyncio.gather(*sent)
+        except KafkaError as error:
+            if not isinstance(error, UnknownTopicOrPartitionError):
+                await self._give_up(producer)
+            raise
+
+    async def _current(self) -> AIOKafkaProducer:
+        async with self._replacing:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    **self._kafka.client_options(),
+                    acks="all",
+                    enable_idempotence=True,
+                    compression_type="lz4",
+                    max_batch_size=MAX_BATCH_BYTES,
+                    max_request_size=2 * MAX_BATCH_BYTES,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _give_up(self, producer: AIOKafkaProducer) -> None:
+        """A batch that failed leaves a gap in the producer's sequence numbers: it can go on nowhere."""
+        async with self._replacing:
+            if self._producer is producer:
+                self._producer = None
+                task = asyncio.create_task(producer.stop())
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+
+
+async def _check_partition(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+    """Know a topic that has just been made or has grown."""
+    if partition not in await producer.partitions_for(topic):
+        await producer.client.force_metadata_update()
+        if partition not in await producer.partitions_for(topic):
+            raise UnknownTopicOrPartitionError(f"{topic} has no partition {partition}")
+
+
+def _batches(producer: AIOKafkaProducer, records: list[Outgoing]) -> Iterable[object]:
+    """The records in as few builders as their sizes allow, closed: nothing may slip in between."""
+    builder = producer.create_batch()
+    for record in records:
+        if builder.append(timestamp=None, key=record.key, value=record.value) is None:
+            yield builder
+            builder = producer.create_batch()
+            builder.append(timestamp=None, key=record.key, value=record.value)
+    builder.close()
+    yield builder
