@@ -12,7 +12,6 @@ from ingest_api.publisher import Publisher
 from schemas.clock import Clock, system_clock
 from schemas.limits import MAX_BATCH_EVENTS, MAX_EVENT_BYTES
 from tracking_configs.judge import Judge
-from tracking_configs.registry import ConfigRegistry
 from tracking_configs.service import ConfigService
 
 MAX_BATCH_BYTES: Final = MAX_BATCH_EVENTS * (MAX_EVENT_BYTES + 1) + 1024  # the largest events, and what is around them
@@ -49,6 +48,5 @@ class HttpDeps(DoorDeps):
     """What the HTTP door needs besides. Redis answers bytes; `mongo` is the database `millrace`."""
 
     config_service: ConfigService
-    registry: ConfigRegistry
     redis: Redis
     mongo: AsyncDatabase[dict[str, Any]]

@@ -49,6 +49,7 @@ class Code(StrEnum):
     MORE_WARNINGS = "more_warnings", "there were more than are listed"
     # Nothing is wrong with the event.
     BROKER_UNAVAILABLE = "broker_unavailable", "Kafka did not take the event in time; send it again"
+    NOT_STORABLE = "not_storable", "the event was accepted, but a store refused its row"
 
 
 class Issue(msgspec.Struct, frozen=True):

@@ -7,8 +7,9 @@ that crashes is built anew.
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import faust
@@ -19,13 +20,18 @@ from faust.app.base import BootStrategy
 from faust.types import TP, StreamT
 from tenacity import AsyncRetrying, wait_exponential
 
+from schemas.topics import RESERVED_TENANTS, TENANT_PATTERN
 from streams.config import StreamConfig
 from streams.lanes import Lanes
 from streams.outages import outlast
-from streams.steps import Step
+from streams.steps import Runner, Step
 from streams.transport import BatchSchema, Transport
+from streams.transport.consumer import Consumer
 
 log = structlog.get_logger()
+
+Where = Callable[[Collection[TP], int], Awaitable[Mapping[TP, int]]]
+MakeRunner = Callable[[Consumer, StreamT], Runner]
 
 STREAM_BUFFER_BATCHES = 16
 RESTART_PAUSE_S = 1.0
@@ -39,39 +45,57 @@ class _Embedded(BootStrategy):  # type: ignore[misc]  # Faust is untyped here
 
 
 class StreamApp(faust.App):  # type: ignore[misc]  # Faust is untyped here
-    """One role's Faust app: reads every topic that matches `pattern`, gives each batch to `step`."""
+    """One role's Faust app: reads the tenants' topics with one of `prefixes`, gives each batch to its runner."""
 
     BootStrategy = _Embedded
 
-    def __init__(self, role: str, prefixes: Iterable[str], config: StreamConfig, step: Step) -> None:
+    def __init__(
+        self, role: str, prefixes: Iterable[str], config: StreamConfig, where: Where, make_runner: MakeRunner
+    ) -> None:
         self.role = role
         self.config = config
-        self.pattern = re.compile("^(" + "|".join(map(re.escape, prefixes)) + ")[a-z0-9][a-z0-9_-]*$")
-        self._step = step
-        self._lanes: Lanes | None = None
+        self.pattern = _topics_of_tenants(prefixes)
+        self._where = where
+        self._make_runner = make_runner
+        self._runner: Runner | None = None
         super().__init__(config.group(role), **_faust_settings(config))
         self.transport = Transport(self.conf.broker_consumer, self)
         self.agent(self.topic("batches", schema=BatchSchema()), name=role)(self._take)
 
     async def _take(self, stream: StreamT) -> None:
-        self._lanes = Lanes(self.role, self._step, self.consumer, stream, depth=self.config.lane_depth)
+        self._runner = self._make_runner(self.consumer, stream)
         async for event in stream.noack().events():
-            self._lanes.submit(event)
+            await self._runner.submit(event)
 
     async def where(self, tps: Collection[TP], epoch: int) -> Mapping[TP, int]:
         """Called by the consumer after each assignment; the step's store may be away for a while."""
         async for attempt in AsyncRetrying(wait=wait_exponential(max=PLACING_PAUSE_S)):
             with attempt:
-                return await self._step.where(tps, epoch)
+                return await self._where(tps, epoch)
         raise AssertionError("retried for ever")
 
     async def drain(self) -> None:
         """Called by the consumer when partitions are taken away and at the stop."""
-        if self._lanes is not None:
-            await self._lanes.drain(self.config.drain_timeout_s)
+        if self._runner is not None:
+            await self._runner.drain(self.config.drain_timeout_s)
 
     async def on_first_start(self) -> None:
         """Faust makes its data folder here; there is no data."""
+
+
+def lanes_app(role: str, prefix: str, config: StreamConfig, step: Step) -> StreamApp:
+    """An app that processes the batches of each partition one by one."""
+
+    def make_lanes(consumer: Consumer, stream: StreamT) -> Runner:
+        return Lanes(role, step, consumer, stream, depth=config.lane_depth)
+
+    return StreamApp(role, [prefix], config, step.where, make_lanes)
+
+
+def _topics_of_tenants(prefixes: Iterable[str]) -> re.Pattern[str]:
+    """Matches whole names: a prefix, then what may name a tenant."""
+    reserved = "|".join(map(re.escape, sorted(RESERVED_TENANTS)))
+    return re.compile(f"^(?:{'|'.join(map(re.escape, prefixes))})(?!(?:{reserved})$){TENANT_PATTERN.pattern}$")
 
 
 def _faust_settings(config: StreamConfig) -> dict[str, Any]:
@@ -96,7 +120,7 @@ async def run_worker(make_app: Callable[[], StreamApp], stop: asyncio.Event, rea
     """
     while not stop.is_set():
         app = make_app()
-        if not await _unless(stop, outlast("kafka", lambda app=app: _reach(app.config), (KafkaError, OSError))):
+        if not await _unless(stop, outlast("kafka", partial(_reach, app.config), (KafkaError, OSError))):
             return
         try:
             await _run_once(app, stop, ready)

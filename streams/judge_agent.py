@@ -5,6 +5,7 @@ batch is written again; a validated record carries the raw record's offset, and 
 order, so a reader drops what is not above the offset it last took. Kafka away: the partition waits.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping
 
 from aiokafka.errors import KafkaError
@@ -41,17 +42,21 @@ class JudgeStep:
         return {}
 
     async def process(self, batch: Batch) -> None:
-        await self._write(batch, judgement(batch, self._judge))
+        judged = judgement(batch, self._judge)
+        await outlast("kafka", lambda: self._write(batch, judged), (KafkaError, OSError))
+        for verdict, count in judged.verdicts.items():
+            EVENTS_JUDGED.labels(tenant_of_raw(batch.topic), verdict).inc(count)
 
     async def _write(self, batch: Batch, judged: Judgement) -> None:
+        """One attempt; a topic that failed is asked for again, since it may have been deleted."""
         tenant = tenant_of_raw(batch.topic)
-        topics = validated_topic(tenant), rejected_topic(tenant)
-        await outlast(
-            "kafka",
-            lambda: self._topics.ensure(topics, like=batch.topic, partition=batch.partition),
-            (KafkaError, OSError),
-        )
-        await self._publisher.publish(topics[0], batch.partition, judged.validated)
-        await self._publisher.publish(topics[1], batch.partition, judged.rejected)
-        for verdict, count in judged.verdicts.items():
-            EVENTS_JUDGED.labels(tenant, verdict).inc(count)
+        validated, rejected = validated_topic(tenant), rejected_topic(tenant)
+        try:
+            await self._topics.ensure((validated, rejected), like=batch.topic, partition=batch.partition)
+            await asyncio.gather(
+                self._publisher.publish(validated, batch.partition, judged.validated),
+                self._publisher.publish(rejected, batch.partition, judged.rejected),
+            )
+        except KafkaError:
+            self._topics.forget(validated, rejected)
+            raise

@@ -30,7 +30,7 @@ class Lanes:
         self._waiting: dict[TP, deque[EventT]] = {}
         self._tasks: dict[TP, asyncio.Task[None]] = {}
 
-    def submit(self, event: EventT) -> None:
+    async def submit(self, event: EventT) -> None:
         """Put an event, whose value is a batch, at the end of its partition's lane."""
         tp = event.value.tp
         lane = self._waiting.setdefault(tp, deque())

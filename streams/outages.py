@@ -39,7 +39,7 @@ async def outlast(
     async def attempt() -> T:  # tenacity awaits only what it sees to be a coroutine function
         return await call()
 
-    answer = await retrying(attempt)
+    answer: T = await retrying(attempt)
     if retrying.statistics["attempt_number"] > 1:
         log.info("sink_back", sink=sink, attempts=retrying.statistics["attempt_number"])
     return answer

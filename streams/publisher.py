@@ -1,9 +1,9 @@
 """Writes records to a given partition, in order, durably.
 
 Promise: when `publish` returns, all in-sync replicas have the records, in the order given. The producer is
-idempotent, so what it retries by itself is written once; a batch that it gives up is sent again whole by a new
-producer, so a reader may see the beginning of a batch twice, but first occurrences stay in order. Kafka away:
-`publish` waits, for ever.
+idempotent and waits for a broker that is away, so what it retries by itself is written once. When it gives up,
+`publish` raises and the next call has a new producer; the caller sends the same records again, so a reader may see
+the beginning twice, but first occurrences stay in order.
 """
 
 import asyncio
@@ -48,17 +48,15 @@ class Publisher:
             task.cancel()
 
     async def publish(self, topic: str, partition: int, records: Iterable[Outgoing]) -> None:
-        """Return when all of `records` are written."""
+        """Return when all of `records` are written. Raises KafkaError; the same call may be made again."""
         outgoing = list(records)
-        if outgoing:
-            await outlast("kafka", lambda: self._try(topic, partition, outgoing), (KafkaError, OSError))
-
-    async def _try(self, topic: str, partition: int, records: list[Outgoing]) -> None:
+        if not outgoing:
+            return
         producer = await self._current()
         try:
             await _check_partition(producer, topic, partition)
             sent = [
-                await producer.send_batch(batch, topic, partition=partition) for batch in _batches(producer, records)
+                await producer.send_batch(batch, topic, partition=partition) for batch in _batches(producer, outgoing)
             ]
             await asyncio.gather(*sent)
         except KafkaError as error:
@@ -69,30 +67,35 @@ class Publisher:
     async def _current(self) -> AIOKafkaProducer:
         async with self._replacing:
             if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **self._kafka.client_options(),
-                    acks="all",
-                    enable_idempotence=True,
-                    compression_type="lz4",
-                    max_batch_size=MAX_BATCH_BYTES,
-                    max_request_size=2 * MAX_BATCH_BYTES,
-                )
-                try:
-                    await producer.start()
-                except BaseException:
-                    await producer.stop()
-                    raise
-                self._producer = producer
+                self._producer = await _open(self._kafka)
             return self._producer
 
     async def _give_up(self, producer: AIOKafkaProducer) -> None:
         """A batch that failed leaves a gap in the producer's sequence numbers: it can go on nowhere."""
         async with self._replacing:
-            if self._producer is producer:
+            current = self._producer
+            if current is not None and current is producer:
                 self._producer = None
-                task = asyncio.create_task(producer.stop())
+                task = asyncio.create_task(current.stop())
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)
+
+
+async def _open(kafka: KafkaDsn) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(
+        **kafka.client_options(),
+        acks="all",
+        enable_idempotence=True,
+        compression_type="lz4",
+        max_batch_size=MAX_BATCH_BYTES,
+        max_request_size=2 * MAX_BATCH_BYTES,
+    )
+    try:
+        await producer.start()
+    except BaseException:
+        await producer.stop()
+        raise
+    return producer
 
 
 async def _check_partition(producer: AIOKafkaProducer, topic: str, partition: int) -> None:

@@ -1,15 +1,15 @@
-"""What an agent does with batches, seen from the worker that runs it."""
+"""What a worker does with batches, seen from the app that runs it."""
 
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from faust.types import TP
+from faust.types import TP, EventT
 
 from streams.transport import Batch
 
 
 class Step(Protocol):
-    """One concern of the stream: judging, features or analytics."""
+    """One concern of the stream whose batches are processed one by one: judging, features."""
 
     async def where(self, tps: Collection[TP], epoch: int) -> Mapping[TP, int]:
         """From which offset the sink wants each partition; a partition left out goes on where it was committed.
@@ -24,4 +24,16 @@ class Step(Protocol):
         Batches of one partition come one after the other in offset order, those of several at once. After an
         exception the same batch comes again. Cancelled when the partition is taken away meanwhile.
         """
+        ...
+
+
+class Runner(Protocol):
+    """Takes an agent's events, whose values are batches, and acknowledges those that are done."""
+
+    async def submit(self, event: EventT) -> None:
+        """Take an event; waits while too much is held already."""
+        ...
+
+    async def drain(self, timeout_s: float) -> None:
+        """Finish what is at work, abandon what takes longer; the abandoned is read again."""
         ...

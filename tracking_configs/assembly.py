@@ -46,7 +46,7 @@ def assemble(base: Base, context: Context, reading: Reading, arrival: Arrival, w
         action_type=action,
         timestamp=base.timestamp,  # type: ignore[arg-type]
         context=context,
-        context_json=str(base.context, "utf-8"),  # type: ignore[call-overload]
+        context_json=str(base.context, "utf-8"),
         experiment_id=base.experiment_id,
         experiment_group=base.experiment_group,
         position=base.position,
@@ -67,4 +67,4 @@ def assemble(base: Base, context: Context, reading: Reading, arrival: Arrival, w
 
 def text_of(raw: msgspec.Raw) -> str | None:
     """Its JSON text, None where there is none."""
-    return None if raw is ABSENT else str(raw, "utf-8")  # type: ignore[call-overload,no-any-return]
+    return None if raw is ABSENT else str(raw, "utf-8")

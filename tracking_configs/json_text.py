@@ -1,8 +1,9 @@
-"""Reading JSON that is not to be trusted: how deep it is, and values whatever their size."""
+"""Reading JSON that is not to be trusted: how deep it is, values whatever their size, a part exchanged."""
 
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from schemas.limits import MAX_NESTING
 
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{\[]|[}\]]', re.DOTALL)
+decode_raws: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_any = msgspec.json.Decoder().decode
 
 
@@ -35,6 +37,11 @@ def plain(raw: msgspec.Raw | bytes) -> Any:
         return _decode_any(raw)
     except msgspec.ValidationError:
         return json.loads(bytes(raw), parse_int=_integer)
+
+
+def respelled(raw: msgspec.Raw, changes: Mapping[str, Any]) -> msgspec.Raw:
+    """The JSON object with some values replaced; all the rest stays the client's own text."""
+    return msgspec.Raw(msgspec.json.encode({**decode_raws(raw), **changes})) if changes else raw
 
 
 def _integer(digits: str) -> int | float:

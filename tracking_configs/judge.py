@@ -17,6 +17,7 @@ from schemas.verdict import Code, Issue, Rejected
 from tracking_configs.assembly import NO_CONFIG, Arrival, Reading, assemble
 from tracking_configs.base import (
     ABSENT,
+    DEVICE_ALIASES,
     DEVICES,
     Base,
     decode_base,
@@ -24,7 +25,7 @@ from tracking_configs.base import (
     is_known_tenant_name,
     payload_keys,
 )
-from tracking_configs.json_text import is_too_deep
+from tracking_configs.json_text import is_too_deep, respelled
 from tracking_configs.registry import ConfigRegistry
 from tracking_configs.slow_path import judge_slowly, signals_of_unjudged
 
@@ -63,14 +64,16 @@ class Judge:
             context = decode_context(base.context)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
+        if context.device_type in DEVICE_ALIASES:  # what web clients send: not worth the slow path
+            context = msgspec.structs.replace(context, device_type=DEVICE_ALIASES[context.device_type])
+            base.context = respelled(base.context, {"device_type": context.device_type})
         if not _completed(base, arrival) or context.device_type not in DEVICES or not _is_object(base.extra_data):
             return None
         config = self._registry.get(base.tenant_id, base.scenario_id)  # type: ignore[arg-type]
-        if config is None:
-            reading, warnings = self._read_unjudged(base), _UNJUDGED
-        else:
-            reading, warnings = config.read(base.action_type, base.scenario_data), ()
-        return None if reading is None else assemble(base, context, reading, arrival, warnings)
+        reading = self._read_unjudged(base) if config is None else config.read(base.action_type, base.scenario_data)
+        if reading is None:
+            return None
+        return assemble(base, context, reading, arrival, _UNJUDGED if config is None else ())
 
     def _read_unjudged(self, base: Base) -> Reading | None:
         if base.tenant_id in self._refusing or base.action_type not in BUILT_IN_ACTIONS:

@@ -6,9 +6,8 @@ import msgspec
 
 from schemas.actions import SKIP
 from tracking_configs.errors import InvalidConfigError, Problem
-from tracking_configs.template import CUSTOM, CUSTOM_PAYLOAD_KEY, FieldSpec, Template, load_templates
-
-__all__ = ["ConfigDraft", "FieldSpec", "TrackingConfig", "from_template", "known_actions", "parse_draft", "payload_key"]
+from tracking_configs.template import CUSTOM, CUSTOM_PAYLOAD_KEY, Template, load_templates
+from tracking_configs.template import FieldSpec as FieldSpec
 
 _OVERRIDABLE: Final = "fields, actions and enforcement"
 
@@ -68,6 +67,22 @@ def known_actions(config: TrackingConfig | ConfigDraft) -> frozenset[str]:
     template = templates.get(config.scenario_type)
     lists = [template.actions] if template else [each.actions for each in templates.values()]
     return frozenset(config.actions).union(*lists, {SKIP})
+
+
+def draft_of(config: TrackingConfig) -> ConfigDraft:
+    """What a caller said of this config."""
+    return ConfigDraft(**{name: getattr(config, name) for name in ConfigDraft.__struct_fields__})
+
+
+def config_of(draft: ConfigDraft, *, version: int, created_at: int, updated_at: int) -> TrackingConfig:
+    """The draft as one version of a config. What stands in required_fields is required."""
+    required = tuple(msgspec.structs.replace(field, required=True) for field in draft.required_fields)
+    parts = {name: getattr(draft, name) for name in ConfigDraft.__struct_fields__} | {"required_fields": required}
+    return TrackingConfig(**parts, version=version, created_at=created_at, updated_at=updated_at)
+
+
+encode_config = msgspec.json.Encoder().encode
+decode_config = msgspec.json.Decoder(TrackingConfig).decode
 
 
 def parse_draft(body: Any) -> ConfigDraft:

@@ -9,6 +9,7 @@ import msgspec
 from schemas.actions import BUILT_IN_ACTIONS
 from schemas.event import Context, Event
 from schemas.ids import new_event_id, replayable_event_id
+from schemas.limits import MAX_ID
 from schemas.verdict import Code, Issue, Rejected
 from tracking_configs.assembly import NO_CONFIG, Arrival, Reading, assemble
 from tracking_configs.base import (
@@ -22,15 +23,13 @@ from tracking_configs.base import (
 )
 from tracking_configs.compiler import CompiledConfig
 from tracking_configs.explain import bounded, explain_payload, own_spellings, shortened
-from tracking_configs.json_text import plain
+from tracking_configs.json_text import decode_raws, plain, respelled
 from tracking_configs.registry import ConfigRegistry
 from tracking_configs.signals import Signals, signals_by_payload_key, signals_of
 
 Values = Mapping[str, Any]
 
 _BOM: Final = b"\xef\xbb\xbf"
-_decode_raws = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_encode = msgspec.json.Encoder().encode
 
 
 def judge_slowly(
@@ -49,7 +48,7 @@ def judge_slowly(
         *_action_issues(values, config),
         *([NO_CONFIG] if config is None and values.get("tenant_id") in refusing else ()),
     ]
-    event_id = values["event_id"] if isinstance(values.get("event_id"), str) else None
+    event_id = _client_id(given)
     if errors:
         return Rejected(bounded(errors), event_id)
     scenario = bounded(_scenario_issues(values, config))
@@ -62,7 +61,7 @@ def judge_slowly(
 def _fields_of(value: bytes) -> dict[str, msgspec.Raw] | Rejected:
     try:
         value.decode()
-        return _decode_raws(value)
+        return decode_raws(value)
     except UnicodeDecodeError as error:
         why = Issue("", Code.INVALID_JSON, f"not UTF-8: byte 0x{value[error.start]:02x} at {error.start}")
     except msgspec.ValidationError:
@@ -84,6 +83,12 @@ def _filled(given: Values, arrival: Arrival, value: bytes) -> dict[str, Any]:
     if arrival.tenant is not None:
         values.setdefault("tenant_id", arrival.tenant)
     return values
+
+
+def _client_id(given: Values) -> str | None:
+    """The event_id by which the client knows a rejected event, where it gave a good one."""
+    event_id = given.get("event_id")
+    return event_id if isinstance(event_id, str) and 0 < len(event_id) <= MAX_ID else None
 
 
 def _config_of(values: Values, registry: ConfigRegistry) -> CompiledConfig | None:
@@ -163,27 +168,25 @@ def _custom_signals() -> Signals:
 
 
 def _base(values: Values, raws: Mapping[str, msgspec.Raw], config: CompiledConfig | None) -> Base:
-    kept = {name: values.get(name) for name in BASE_FIELDS}
+    kept: dict[str, Any] = {name: values.get(name) for name in BASE_FIELDS}
     kept["timestamp"] = int(values["timestamp"])
     kept["position"] = int(values["position"]) if "position" in values else None
-    kept["context"] = _respelled(raws["context"], own_spellings(CONTEXT_FIELDS, values["context"]))
+    kept["context"] = respelled(raws["context"], own_spellings(CONTEXT_FIELDS, values["context"]))
     kept["extra_data"] = raws["extra_data"] if "extra_data" in values else ABSENT
-    kept["scenario_data"] = raws["scenario_data"] if "scenario_data" in values else ABSENT
-    key, payload = _payload(values)
-    if config is not None and key == config.payload_key:
-        spellings = own_spellings(config.specs, payload)
-        inner = _decode_raws(raws["scenario_data"])[key]
-        kept["scenario_data"] = _respelled(
-            raws["scenario_data"], {key: _respelled(inner, spellings)} if spellings else {}
-        )
+    kept["scenario_data"] = _data_of(values, raws["scenario_data"], config) if "scenario_data" in values else ABSENT
     return Base(**kept)
 
 
-def _respelled(raw: msgspec.Raw, changes: Mapping[str, Any]) -> msgspec.Raw:
-    """The JSON object with some values replaced; all the rest stays the client's own text."""
-    return msgspec.Raw(_encode(_decode_raws(raw) | changes)) if changes else raw
+def _data_of(values: Values, raw: msgspec.Raw, config: CompiledConfig | None) -> msgspec.Raw:
+    """The scenario data with the enums' own values where aliases stood."""
+    key, payload = _payload(values)
+    if config is None or key != config.payload_key:
+        return raw
+    spellings = own_spellings(config.specs, payload)
+    return respelled(raw, {key: respelled(decode_raws(raw)[key], spellings)}) if spellings else raw
 
 
 def _context(values: Values) -> Context:
-    context = values["context"] | own_spellings(CONTEXT_FIELDS, values["context"])
-    return Context(**{name: context.get(name) for name in Context.__struct_fields__})
+    context = values["context"]
+    spellings = own_spellings(CONTEXT_FIELDS, context)
+    return Context(**{name: spellings.get(name, context.get(name)) for name in Context.__struct_fields__})

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 from opentelemetry import trace
@@ -14,8 +14,9 @@ from schemas.metrics import DOOR_LATENCY
 
 TRACEPARENT: Final = "traceparent"
 
-Handler = grpc.RpcMethodHandler[Any, Any] | None
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
+# Generic in grpc's stubs alone.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]"
 
 
 class Observed(grpc.aio.ServerInterceptor):

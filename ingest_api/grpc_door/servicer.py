@@ -1,6 +1,6 @@
 """BehaviorService: translates, calls the track service, answers."""
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf import any_pb2
@@ -20,7 +20,7 @@ DETAILS_TRAILER: Final = "grpc-status-details-bin"  # where clients' libraries l
 MAX_DETAIL: Final = 2000  # of the status message, in characters: headers are bounded
 
 Answer = TypeVar("Answer", pb.TrackEventResponse, pb.ValidateEventResponse)
-Context = grpc.aio.ServicerContext[Any, Any]
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic in grpc's stubs alone
 
 
 class BehaviorServicer(behavior_pb2_grpc.BehaviorServiceServicer):

@@ -34,7 +34,7 @@ class ItemsBody(BaseModel):
 
 def catalogue_router(deps: HttpDeps) -> APIRouter:
     """GET and PUT of one item, POST of many."""
-    router = APIRouter(prefix="/api/v1", tags=["catalogue"], default_response_class=JsonResponse)
+    router = APIRouter(prefix="/api/v1", tags=["catalogue"])
     catalogue = Catalogue(deps.mongo, deps.redis, deps.clock, cluster=deps.settings.redis_cluster)
     default = deps.settings.default_tenant
 

@@ -15,7 +15,7 @@ from ingest_api.http.raw_route import RawRoute
 from schemas.limits import MAX_SCENARIO_ID
 from schemas.verdict import Code, Issue
 from tracking_configs.model import ConfigDraft, TrackingConfig, parse_draft
-from tracking_configs.template import Template, load_templates
+from tracking_configs.template import Template
 
 T = TypeVar("T")
 
@@ -67,12 +67,12 @@ _CREATE: Final = json_body(ref("ConfigDraft"), _DRAFT)
 
 def config_router(deps: HttpDeps) -> APIRouter:
     """Templates; create, get and list configs."""
-    router = APIRouter(tags=["tracking configs"], default_response_class=JsonResponse)
+    router = APIRouter(tags=["tracking configs"])
     raw = APIRouter(tags=["tracking configs"], route_class=RawRoute)
-    service, registry = deps.config_service, deps.registry
+    service = deps.config_service
 
     async def list_templates() -> JsonResponse:
-        return JsonResponse({"items": list(load_templates().values()), "next_cursor": None})
+        return JsonResponse({"items": list(service.templates.values()), "next_cursor": None})
 
     async def get_template(template_id: str) -> JsonResponse:
         return JsonResponse(service.template(template_id))
@@ -82,12 +82,10 @@ def config_router(deps: HttpDeps) -> APIRouter:
         config = await service.from_template(
             wanted.tenant_id, wanted.scenario_id, wanted.template_id, wanted.name, wanted.overrides
         )
-        registry.apply(config)  # here at once; elsewhere by the change feed
         return JsonResponse(config, 201)
 
     async def create(request: Request) -> JsonResponse:
         config = await service.create(parse_draft(_read(await request.body(), msgspec.json.decode)))
-        registry.apply(config)
         return JsonResponse(config, 201)
 
     async def list_configs(
@@ -98,7 +96,7 @@ def config_router(deps: HttpDeps) -> APIRouter:
         cursor: Annotated[str | None, Query()] = None,
     ) -> JsonResponse:
         page = await service.list_page(
-            tenant_id=tenant_id,
+            tenant=tenant_id,
             scenario_type=scenario_type,
             include_inactive=include_inactive,
             limit=limit,
@@ -109,7 +107,7 @@ def config_router(deps: HttpDeps) -> APIRouter:
     async def get_config(
         tenant: str,
         scenario: Annotated[str, Path(max_length=MAX_SCENARIO_ID)],
-        version: Annotated[int | None, Query(ge=1)] = None,
+        version: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
     ) -> JsonResponse:
         return JsonResponse(await service.get(tenant, scenario, version))
 

@@ -52,7 +52,7 @@ class RecommendBody(BaseModel):
 
 def recommend_router(deps: HttpDeps, service: RecommendService) -> APIRouter:
     """POST recommend, GET recommend/games, GET hot/{scenario}."""
-    router = APIRouter(prefix="/api/v1", tags=["recommendations"], default_response_class=JsonResponse)
+    router = APIRouter(prefix="/api/v1", tags=["recommendations"])
     default = deps.settings.default_tenant
 
     @router.post("/recommend", summary="Items for a user and scene", responses=_FAILURES)

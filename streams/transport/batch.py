@@ -2,11 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from aiokafka import ConsumerRecord
 from faust.types import TP
 
-Record = ConsumerRecord[bytes | None, bytes | None]
+
+class Record(Protocol):
+    """A Kafka record as aiokafka gives it; `timestamp` is ms, `value` None for a tombstone."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def timestamp_type(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -34,11 +53,11 @@ class Batch:
 
     @property
     def first_offset(self) -> int:
-        return int(self.records[0].offset)
+        return self.records[0].offset
 
     @property
     def last_offset(self) -> int:
-        return int(self.records[-1].offset)
+        return self.records[-1].offset
 
     @property
     def next_offset(self) -> int:

@@ -10,7 +10,7 @@ from faust.types import TP, ConsumerMessage
 
 from streams.transport.batch import Batch
 from streams.transport.ledger import Ledger
-from streams.transport.thread import ConsumerThread, Fetched
+from streams.transport.thread import ConsumerThread
 
 log = structlog.get_logger()
 
@@ -47,7 +47,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
                     return
                 raise
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 (Faust's)
         """One message per partition that has records and whose agent has room."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
@@ -57,34 +57,31 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
             return
         contended = len(self._buffered_partitions) > 0
         for fetched in await self._thread.fetch(wanted, CONTENDED_WAIT_S if contended else timeout):
-            if self.flow_active and fetched.records and self._is_here(fetched):
-                yield fetched.tp, self._to_message(fetched.tp, fetched)
+            batch = Batch(fetched.tp, fetched.records, fetched.epoch, fetched.place)
+            if self.is_current(batch):
+                yield fetched.tp, self._to_message(fetched.tp, batch)
 
     async def _sleep_until_awake(self, timeout_s: float) -> None:
         self._awake.clear()
         await self.wait_first(self._awake.wait(), self.suspend_flow.wait(), timeout=timeout_s)
 
-    def _is_here(self, fetched: Fetched) -> bool:
-        return fetched.epoch == self.app.consumer_generation_id and fetched.place == self._thread.places.get(fetched.tp)
-
-    def _to_message(self, tp: TP, record: Fetched) -> ConsumerMessage:
-        """The message of one fetch; its batch is in flight from here on."""
-        batch = Batch(tp, record.records, record.epoch, record.place)
-        self.ledger.add(batch)
+    def _to_message(self, tp: TP, record: Batch) -> ConsumerMessage:
+        """The message of one batch, which is in flight from here on."""
+        self.ledger.add(record)
         last = record.records[-1]
         return ConsumerMessage(
             *(tp.topic, tp.partition, last.offset, last.timestamp / 1000, last.timestamp_type),
-            *([], None, batch, None, None, None, tp),
+            *([], None, record, None, None, None, tp),
             generation_id=record.epoch,
         )
 
-    def is_current(self, batch: Batch) -> bool:
+    def is_ours(self, batch: Batch) -> bool:
         """Whether the batch's partition is still ours, in the same generation, and was not moved since."""
-        return (
-            self.flow_active
-            and batch.epoch == self.app.consumer_generation_id
-            and batch.place == self._thread.places.get(batch.tp)
-        )
+        return batch.epoch == self.app.consumer_generation_id and batch.place == self._thread.places.get(batch.tp)
+
+    def is_current(self, batch: Batch) -> bool:
+        """Whether work on the batch may begin: it is ours, and no rebalance is being prepared."""
+        return self.flow_active and self.is_ours(batch)
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Read a partition again whose agent has room."""

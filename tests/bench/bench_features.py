@@ -83,7 +83,7 @@ def python_us(events: list[Event], size: int) -> float:
 
 
 async def whole(redis: Redis, events: list[Event], size: int) -> tuple[float, float, float, float]:
-    """(ms of Redis a script, events a script, us of Redis an event, us of this process's CPU an event, I/O included)."""
+    """(Redis ms a script, events a script, Redis us an event, us of this process's CPU an event, I/O included)."""
     await redis.flushall()
     await redis.config_resetstat()
     sink, expected = RedisFeatureSink(redis, signals), None
@@ -103,7 +103,15 @@ def own_redis() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("redis-server")), "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
+    command = [
+        str(Path(sys.executable).with_name("redis-server")),
+        "--port",
+        str(port),
+        "--save",
+        "",
+        "--bind",
+        "127.0.0.1",
+    ]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         yield f"redis://127.0.0.1:{port}"
@@ -113,7 +121,14 @@ def own_redis() -> Iterator[str]:
 
 
 async def measure(url: str, events: int, size: int) -> Table:
-    names = ("traffic", "python us/event", "python us/event, I/O too", "redis ms/script", "events/script", "redis us/event")
+    names = (
+        "traffic",
+        "python us/event",
+        "python us/event, I/O too",
+        "redis ms/script",
+        "events/script",
+        "redis us/event",
+    )
     table = Table(*names, title=f"{events} events, batches of {size}")
     async with Redis.from_url(url, retry=Retry(ConstantBackoff(0.1), 50)) as redis:
         for kind in ("bursty", "uniform"):

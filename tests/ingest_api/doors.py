@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import grpc
 import httpx
 from pymongo import AsyncMongoClient
+from recommender.v1 import behavior_pb2_grpc
 from redis.asyncio import Redis
 
 from ingest_api.deps import DoorDeps, DoorSettings, HttpDeps
 from ingest_api.errors import BrokerUnavailable, TenantUnknown
 from ingest_api.grpc_door.server import create_server
 from ingest_api.http.app import create_app
-from recommender.v1 import behavior_pb2_grpc
 from tests.factories import NOON
 from tracking_configs.judge import Judge
 from tracking_configs.registry import ConfigRegistry
@@ -70,8 +70,7 @@ async def http_door(
     redis = Redis(host="127.0.0.1", port=1)
     mongo: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient("mongodb://127.0.0.1:1", serverSelectionTimeoutMS=50)
     deps = make_door_deps(publisher, **settings)
-    registry = ConfigRegistry()
-    given: dict[str, Any] = {"config_service": None, "redis": redis, "mongo": mongo["millrace"], "registry": registry}
+    given: dict[str, Any] = {"config_service": None, "redis": redis, "mongo": mongo["millrace"]}
     app = create_app(HttpDeps(**vars(deps) | given | (parts or {})))
     transport = httpx.ASGITransport(app)
     try:
@@ -85,7 +84,7 @@ async def http_door(
 @asynccontextmanager
 async def grpc_door(
     publisher: FakePublisher | None = None, **settings: Any
-) -> AsyncIterator[behavior_pb2_grpc.BehaviorServiceAsyncStub]:
+) -> AsyncIterator["behavior_pb2_grpc.BehaviorServiceAsyncStub"]:
     """The gRPC door on a free port, and a client of it."""
     async with grpc_channel(make_door_deps(publisher, **settings)) as channel:
         yield behavior_pb2_grpc.BehaviorServiceStub(channel)

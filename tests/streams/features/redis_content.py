@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -62,7 +62,7 @@ async def held_in(redis: Redis, tenant: str) -> Held:
 
 
 async def read_session(redis: Redis, name: bytes, key: Key, held: Held) -> None:
-    fields = await redis.hgetall(name)
+    fields = cast(dict[bytes, bytes], await redis.hgetall(name))
     held.sessions[key.ids[0]] = parsed({field.decode(): value.decode() for field, value in fields.items()})
 
 
@@ -76,7 +76,7 @@ async def read_recent(redis: Redis, name: bytes, key: Key, held: Held) -> None:
 
 async def read_hot(redis: Redis, name: bytes, key: Key, held: Held) -> None:
     title = " ".join((key.kind.removeprefix("hot:"), *key.ids))
-    held.hot[title] = {item.decode(): score for item, score in await redis.zrange(name, 0, -1, withscores=True)}
+    held.hot[title] = {item.decode(): score for item, score in await ranked(redis, name)}
 
 
 async def read_follows(redis: Redis, name: bytes, key: Key, held: Held) -> None:
@@ -88,7 +88,12 @@ async def read_blocks(redis: Redis, name: bytes, key: Key, held: Held) -> None:
 
 
 async def read_set(redis: Redis, name: bytes) -> set[str]:
-    return {member.decode() for member in await redis.smembers(name)}
+    return {member.decode() for member in cast(set[bytes], await redis.smembers(name))}
+
+
+async def ranked(redis: Redis, name: bytes | str) -> list[tuple[bytes, float]]:
+    """A hot list, coldest first."""
+    return cast(list[tuple[bytes, float]], await redis.zrange(name, 0, -1, withscores=True))
 
 
 async def skip(redis: Redis, name: bytes, key: Key, held: Held) -> None:

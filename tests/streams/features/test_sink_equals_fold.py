@@ -34,7 +34,7 @@ class FlakyRedis(Redis):
         fault = self.faults.pop() if self.faults and args[0] == "EVALSHA" else "none"
         if fault == "not sent":
             raise RedisConnectionError(fault)
-        answer = await super().execute_command(*args, **options)
+        answer = await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         if fault == "answer lost":
             raise RedisConnectionError(fault)
         return answer

@@ -4,13 +4,15 @@ import asyncio
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from schemas.event import Event
 from schemas.keys import KeySpace
 from streams.features.errors import FenceUnreadable, OffsetsOutOfOrder, SinkUnavailable
 from streams.features.sink import Applied, FenceMoved, RedisFeatureSink, Zombie
 from tests.factories import NOON, make_event
-from tests.streams.features.redis_content import held_in
+from tests.streams.features.redis_content import held_in, ranked
 from tests.streams.features.test_sink_equals_fold import FlakyRedis
 from tests.streams.features.traffic import MINUTE, new_tenant, signals
 
@@ -139,7 +141,7 @@ async def test_a_retry_after_a_fault_applies_once(redis_client: Redis, fault: st
 
 
 async def test_a_redis_that_is_away_is_worth_a_retry() -> None:
-    async with Redis(port=1, retry=None) as nobody:
+    async with Redis(port=1, retry=Retry(NoBackoff(), 0)) as nobody:
         sink = RedisFeatureSink(nobody, signals)
         with pytest.raises(SinkUnavailable) as caught:
             await sink.apply("acme", 0, 1, None, 4, [])
@@ -197,7 +199,7 @@ async def test_a_worker_takes_the_landmark_another_has_set(redis_client: Redis) 
     early, late = some_events(tenant, 0, 1), some_events(tenant, 1, 1)
     late[0].timestamp = early[0].timestamp + day
     await first.apply(tenant, 0, 1, None, 0, early)
-    [(_, before)] = await redis_client.zrange(f"{tenant}:hot:global", 0, -1, withscores=True)
+    [(_, before)] = await ranked(redis_client, f"{tenant}:hot:global")
     await second.apply(tenant, 1, 1, None, 1, late)
-    [(_, after)] = await redis_client.zrange(f"{tenant}:hot:global", 0, -1, withscores=True)
+    [(_, after)] = await ranked(redis_client, f"{tenant}:hot:global")
     assert after == pytest.approx(3 * before)

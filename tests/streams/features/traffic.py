@@ -17,7 +17,7 @@ SIGNALS = {
 CATALOGUE = {"i1": "slots", "i:2": "a/b:c%d", "電影": '"quoted" \\ 電影\n'}
 
 USERS = ("u1", "u:2", "u%3A2", "ユーザー")
-ITEMS = ("i1", "i:2", "i%3", '電影', 'quote"\\/', "i6", "i7")
+ITEMS = ("i1", "i:2", "i%3", "電影", 'quote"\\/', "i6", "i7")
 ACTIONS = ("impression", "click", "play", "follow", "add_friend", "block", "dismiss")
 CATEGORIES = (None, None, "", "live", "a:b", '"\\', "a/b:c%d")
 
@@ -35,7 +35,7 @@ def new_tenant() -> str:
 
 @st.composite
 def an_event(draw: st.DrawFn) -> Event:
-    """An event within some hours, in minutes' steps, so that gaps are met exactly; with a few ids, so that they repeat."""
+    """An event within some hours, in minutes' steps, so that gaps are met exactly; of few ids, so that they repeat."""
     moment = draw(st.integers(-200, 200)) * MINUTE + draw(st.sampled_from((0, 0, 1)))
     grouped = draw(st.booleans())
     return make_event(

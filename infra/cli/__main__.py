@@ -1,0 +1,5 @@
+"""`python -m infra.cli`: the same as `millrace`, for processes that we start ourselves."""
+
+from infra.cli.main import main
+
+main()

@@ -1,0 +1,27 @@
+"""Running a command's coroutine, and the consoles it writes to."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import uvloop
+from rich.console import Console
+
+T = TypeVar("T")
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end on a uvloop; Ctrl-C cancels it and becomes KeyboardInterrupt."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def answers() -> Console:
+    """What a command answers: stdout, never wrapped when it goes into a file or pipe."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=10_000, no_color=True)
+
+
+def remarks() -> Console:
+    """Progress and asides: stderr."""
+    return Console(stderr=True, highlight=False)

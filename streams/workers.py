@@ -1,0 +1,61 @@
+"""The three roles of the stream, each until `stop` is set; `ready` is set once its partitions are assigned.
+
+All three may run in one event loop: `millrace worker stream` runs judge and features, `worker analytics` the third.
+"""
+
+import asyncio
+
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from faust.types import StreamT
+
+from schemas.topics import RAW_PREFIX, REJECTED_PREFIX, VALIDATED_PREFIX
+from streams.app import StreamApp, lanes_app, run_worker
+from streams.clickhouse_sink import ClickHouseSink
+from streams.config import StreamConfig
+from streams.features_agent import FeatureSink, FeaturesStep
+from streams.gathering import Gatherer
+from streams.judge_agent import JudgeStep
+from streams.judging import Judging
+from streams.migrations import migrate
+from streams.steps import Runner
+from streams.transport.consumer import Consumer
+
+
+async def run_judge(config: StreamConfig, judge: Judging, stop: asyncio.Event, ready: asyncio.Event) -> None:
+    """Raw topics to validated and rejected topics."""
+    step = JudgeStep(config, judge)
+    try:
+        await run_worker(lambda: lanes_app("judge", RAW_PREFIX, config, step), stop, ready)
+    finally:
+        await step.stop()
+
+
+async def run_features(
+    config: StreamConfig, sink: FeatureSink, judge: Judging, stop: asyncio.Event, ready: asyncio.Event
+) -> None:
+    """Raw topics to Redis."""
+    step = FeaturesStep(sink, judge)
+    await run_worker(lambda: lanes_app("features", RAW_PREFIX, config, step), stop, ready)
+
+
+async def run_analytics(
+    config: StreamConfig, clickhouse: AsyncClient, stop: asyncio.Event, ready: asyncio.Event
+) -> None:
+    """Validated and rejected topics to ClickHouse, whose tables are made first."""
+    migrating = asyncio.ensure_future(migrate(clickhouse))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({migrating, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not migrating.done():
+        migrating.cancel()
+        return
+    migrating.result()
+    sink = ClickHouseSink(clickhouse)
+
+    def make_gatherer(consumer: Consumer, stream: StreamT) -> Runner:
+        return Gatherer("analytics", sink, consumer, stream)
+
+    def make_app() -> StreamApp:
+        return StreamApp("analytics", [VALIDATED_PREFIX, REJECTED_PREFIX], config, sink.where, make_gatherer)
+
+    await run_worker(make_app, stop, ready)

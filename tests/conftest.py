@@ -1,0 +1,163 @@
+"""Fixtures over real servers. A test asks for what it needs, and only those servers start, once a session.
+
+Every server fixture is parametrised by the way the servers are had: `embedded` (pip alone), `native` (make native)
+and `docker` (a Docker engine); what is not there is skipped with the reason. MILLRACE_REQUIRE_NATIVE=1 makes a
+missing native stack a failure, so that CI cannot pass by skipping.
+"""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, closing
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from infra.stack.endpoints import Endpoints
+from infra.stack.kinds import STACK_KINDS, NotSetUpError
+from infra.stack.servers import running_server
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.asyncclient import AsyncClient as ClickHouse
+    from pymongo.asynchronous.database import AsyncDatabase
+    from redis.asyncio import Redis
+
+NATIVE_MISSING = "native stack not set up: run make native"
+STACKS = [
+    pytest.param("embedded", marks=pytest.mark.stack),
+    pytest.param("native", marks=[pytest.mark.stack, pytest.mark.native]),
+    pytest.param("docker", marks=pytest.mark.stack),
+]
+
+
+@cache
+def _docker_refusal() -> str | None:
+    """Why there is no Docker engine to use; None when one answers."""
+    import docker
+
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if host.startswith("unix://") and not Path(host.removeprefix("unix://")).exists():
+        return f"no Docker engine: {host} is not there"
+    try:
+        with closing(docker.DockerClient(base_url=host, version="auto", timeout=2)) as client:
+            client.ping()
+    except Exception as error:  # noqa: BLE001 - requests' and docker's errors alike
+        return f"no Docker engine: {error}"
+    return None
+
+
+def _unavailable(kind: str, reason: str) -> None:
+    if kind == "native" and os.environ.get("MILLRACE_REQUIRE_NATIVE") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+async def _serve(name: str, kind: str, data_dir: Path) -> AsyncIterator[str]:
+    if kind == "docker":
+        if refusal := _docker_refusal():
+            pytest.skip(refusal)
+        from tests.containers import container
+
+        with container(name) as dsn:
+            yield dsn
+        return
+    async with AsyncExitStack() as servers:
+        try:
+            dsn = await servers.enter_async_context(
+                running_server(name, next(k for k in STACK_KINDS if k == kind), data_dir)
+            )
+        except NotSetUpError as error:
+            _unavailable(kind, NATIVE_MISSING if kind == "native" else str(error))
+        yield dsn
+
+
+@pytest.fixture(scope="session", params=STACKS)
+def stack_kind(request: pytest.FixtureRequest) -> str:
+    """embedded, native or docker: the parameter of every server fixture."""
+    return str(request.param)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def kafka_server(stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """host:port of a running Kafka broker."""
+    async for dsn in _serve("kafka", stack_kind, tmp_path_factory.mktemp(f"kafka-{stack_kind}")):
+        yield dsn
+
+
+@pytest_asyncio.fixture(scope="session")
+async def redis_server(stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """redis:// URL of a running Redis; starts nothing else."""
+    async for dsn in _serve("redis", stack_kind, tmp_path_factory.mktemp(f"redis-{stack_kind}")):
+        yield dsn
+
+
+@pytest_asyncio.fixture(scope="session")
+async def clickhouse_server(stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """http:// URL of a running ClickHouse."""
+    async for dsn in _serve("clickhouse", stack_kind, tmp_path_factory.mktemp(f"clickhouse-{stack_kind}")):
+        yield dsn
+
+
+@pytest_asyncio.fixture(scope="session")
+async def mongo_server(stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """mongodb:// URL of a running MongoDB-compatible server."""
+    async for dsn in _serve("mongo", stack_kind, tmp_path_factory.mktemp(f"mongo-{stack_kind}")):
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def stack(kafka_server: str, redis_server: str, clickhouse_server: str, mongo_server: str) -> Endpoints:
+    """All four servers of one kind."""
+    return Endpoints(kafka=kafka_server, redis=redis_server, clickhouse=clickhouse_server, mongo=mongo_server)
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A tenant that no other test knows."""
+    return f"t{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def kafka(kafka_server: str) -> Iterator[str]:
+    """Bootstrap address of the broker; use the `tenant` fixture for topics of your own."""
+    yield kafka_server
+
+
+@pytest.fixture
+async def redis_client(redis_server: str) -> AsyncIterator["Redis"]:
+    """A client that answers bytes, on a shared server: keys begin with the `tenant` fixture."""
+    from redis.asyncio import Redis
+
+    client = Redis.from_url(redis_server)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def clickhouse(clickhouse_server: str) -> AsyncIterator["ClickHouse"]:
+    """An async client in a database of its own, dropped after the test."""
+    import clickhouse_connect
+
+    database = f"test_{secrets.token_hex(4)}"
+    admin = await clickhouse_connect.get_async_client(dsn=clickhouse_server)
+    await admin.command(f"CREATE DATABASE {database}")
+    client = await clickhouse_connect.get_async_client(dsn=clickhouse_server, database=database)
+    yield client
+    await client.close()
+    await admin.command(f"DROP DATABASE {database}")
+    await admin.close()
+
+
+@pytest.fixture
+async def mongo_database(mongo_server: str) -> AsyncIterator["AsyncDatabase[dict[str, Any]]"]:
+    """A database of its own, dropped after the test."""
+    from pymongo import AsyncMongoClient
+
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(mongo_server, tz_aware=True)
+    name = f"test_{secrets.token_hex(4)}"
+    yield client[name]
+    await client.drop_database(name)
+    await client.close()

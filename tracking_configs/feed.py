@@ -1,0 +1,195 @@
+"""How every process learns of a config: the compacted topic `tracking-config-changes`.
+
+Key tenant/scenario, value the config as JSON. A reader takes the topic from its start, is ready at what was
+its end then, and follows. Reading a record twice does no harm: the registry keeps the newest version. While
+Kafka is away the last known configs stay in force.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import re2
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from msgspec import MsgspecError
+
+from schemas.kafka import KafkaDsn
+from schemas.metrics import CONFIG_FEED_UP
+from schemas.topics import CONFIG_CHANGES
+from tracking_configs.checks import check_config
+from tracking_configs.errors import InvalidConfigError
+from tracking_configs.model import TrackingConfig, decode_config, draft_of, encode_config
+from tracking_configs.registry import ConfigRegistry
+
+log = structlog.get_logger()
+
+POLL_MS: Final = 1000
+PROBE_EVERY_S: Final = 5.0  # a consumer whose broker is away says nothing by itself
+PROBE_TIMEOUT_S: Final = 5.0
+RETRY_S: Final = 1.0
+REQUEST_TIMEOUT_MS: Final = 5000
+
+_PARTITION: Final = TopicPartition(CONFIG_CHANGES, 0)
+_AWAY: Final = (KafkaError, OSError, TimeoutError)
+
+
+class ConfigPublisher:
+    """Writes configs to the change topic. It connects when first used, and again when that failed."""
+
+    def __init__(self, kafka: KafkaDsn, *, replication: int = 1) -> None:
+        self._kafka = kafka
+        self._replication = replication
+        self._producer: Any = None
+        self._connecting = asyncio.Lock()
+
+    async def publish(self, config: TrackingConfig) -> None:
+        """Returns when all in-sync replicas have it. Raises KafkaError, OSError or TimeoutError when they do not."""
+        producer = await self._connected()
+        await producer.send_and_wait(CONFIG_CHANGES, encode_config(config), key=config.key.encode(), partition=0)
+
+    async def stop(self) -> None:
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    async def _connected(self) -> Any:
+        async with self._connecting:
+            if self._producer is None:
+                await ensure_topic(self._kafka, self._replication)
+                producer = AIOKafkaProducer(
+                    **self._kafka.client_options(),
+                    acks="all",
+                    enable_idempotence=True,
+                    request_timeout_ms=REQUEST_TIMEOUT_MS,
+                )
+                await _started(producer)
+                self._producer = producer
+            return self._producer
+
+
+class ConfigFeed:
+    """Keeps a registry equal to the change topic, from `start` to `stop`."""
+
+    def __init__(self, registry: ConfigRegistry, kafka: KafkaDsn, *, replication: int = 1) -> None:
+        self._registry = registry
+        self._kafka = kafka
+        self._replication = replication
+        self._ready = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._following = False
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the topic is being followed now. The registry serves its last known configs either way."""
+        return self._following
+
+    async def start(self) -> None:
+        """Returns when the registry holds all that was in the topic; waits for Kafka as long as it is away."""
+        self._task = self._task or asyncio.create_task(self._run(), name="config-feed")
+        await self._ready.wait()
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        away = False
+        while True:
+            try:
+                await self._follow()
+            except _AWAY as error:
+                if self._following or not away:
+                    log.warning("config_feed_lost", error=str(error) or type(error).__name__)
+                away = True
+            finally:
+                self._set_following(False)
+            await asyncio.sleep(RETRY_S)
+
+    async def _follow(self) -> None:
+        await ensure_topic(self._kafka, self._replication)
+        consumer = AIOKafkaConsumer(
+            **self._kafka.client_options(),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+        await _started(consumer)
+        try:
+            consumer.assign([_PARTITION])
+            await consumer.seek_to_beginning(_PARTITION)
+            await self._read(consumer)
+        finally:
+            await consumer.stop()
+
+    async def _read(self, consumer: Any) -> None:
+        clock = asyncio.get_running_loop().time
+        end, probed_at = await _end_of(consumer), clock()
+        while True:
+            if not self._following and await consumer.position(_PARTITION) >= end:
+                log.info("config_feed_ready", configs=len(self._registry.all()))
+                self._set_following(True)
+                self._ready.set()
+            self._apply(await consumer.getmany(_PARTITION, timeout_ms=POLL_MS))
+            if clock() - probed_at > PROBE_EVERY_S:
+                await _end_of(consumer)
+                probed_at = clock()
+
+    def _apply(self, batches: Mapping[TopicPartition, Any]) -> None:
+        for record in (record for batch in batches.values() for record in batch):
+            try:
+                config = parse_config(record.value)
+            except (MsgspecError, InvalidConfigError, re2.error, UnicodeDecodeError) as error:
+                log.error("config_record_skipped", offset=record.offset, error=str(error))
+                continue
+            if self._registry.apply(config):
+                log.info("config_applied", tenant=config.tenant_id, scenario=config.scenario_id, version=config.version)
+
+    def _set_following(self, following: bool) -> None:
+        self._following = following
+        CONFIG_FEED_UP.set(following)
+
+
+def parse_config(value: bytes | None) -> TrackingConfig:
+    """A record's config. Raises MsgspecError or InvalidConfigError for what must not judge anything."""
+    config = decode_config(value or b"")
+    check_config(draft_of(config))
+    return config
+
+
+async def ensure_topic(kafka: KafkaDsn, replication: int) -> None:
+    """Create the change topic where it is absent: one partition, so that all see one order, and compacted."""
+    admin = AIOKafkaAdminClient(**kafka.client_options(), request_timeout_ms=REQUEST_TIMEOUT_MS)
+    try:
+        await admin.start()
+        if CONFIG_CHANGES in await admin.list_topics():
+            return
+        topic = NewTopic(CONFIG_CHANGES, 1, replication, topic_configs={"cleanup.policy": "compact"})
+        answer = await admin.create_topics([topic])
+        for _, code, *rest in answer.topic_errors:
+            if code not in (0, TopicAlreadyExistsError.errno):
+                raise for_code(code)(*rest)
+    finally:
+        await admin.close()
+
+
+async def _started(client: Any) -> None:
+    try:
+        await client.start()
+    except BaseException:
+        await client.stop()
+        raise
+
+
+async def _end_of(consumer: Any) -> int:
+    async with asyncio.timeout(PROBE_TIMEOUT_S):
+        ends = await consumer.end_offsets([_PARTITION])
+    end: int = ends[_PARTITION]
+    return end
