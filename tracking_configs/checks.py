@@ -81,9 +81,7 @@ def _list_problems(draft: ConfigDraft) -> Iterator[Problem]:
                 yield Problem(f"{where}.field_name", f"duplicate field {field.field_name!r}")
             seen.add(field.field_name)
             if place == "optional_fields" and field.required:
-                yield Problem(
-                    f"{where}.required", f"{field.field_name!r} is required, and so belongs to required_fields"
-                )
+                yield Problem(f"{where}.required", "a required field belongs to required_fields")
             for action in sorted(set(field.required_for) - actions):
                 yield Problem(f"{where}.required_for", f"{action!r} is not an action of this scenario")
             for part, message in field_problems(field):
@@ -93,9 +91,7 @@ def _list_problems(draft: ConfigDraft) -> Iterator[Problem]:
 def field_problems(field: FieldSpec) -> Iterator[Problem]:
     """What is wrong with one field by itself; paths are parts of the field."""
     if not _is_name(field.field_name):
-        yield Problem(
-            "field_name", f"{field.field_name[:MAX_NAME]!r} is not a name: [a-z][a-z0-9_]*, {MAX_NAME} at most"
-        )
+        yield Problem("field_name", f"{field.field_name[:MAX_NAME]!r} is not a name: [a-z][a-z0-9_]{{0,63}}")
     if field.field_type not in FIELD_TYPES:
         yield Problem("field_type", f"unknown type {field.field_type!r}: there are {', '.join(FIELD_TYPES)}")
         return

@@ -42,9 +42,10 @@ async def _stay_up(stack: StackKind, data_dir: Path, http_port: int, grpc_port: 
     console = remarks()
 
     async def until_cancelled() -> None:
-        ports = {"http_port": http_port, "grpc_port": grpc_port}
         with console.status(f"Starting the {stack} servers, doors and workers ...") as status:
-            async with start_platform(data_dir, stack, **ports, say=console.print) as platform:
+            async with start_platform(
+                data_dir, stack, http_port=http_port, grpc_port=grpc_port, say=console.print
+            ) as platform:
                 status.stop()
                 _announce(platform, data_dir, as_json, console)
                 await asyncio.Event().wait()

@@ -109,7 +109,7 @@ class Server:
             try:
                 await asyncio.wait_for(self.probe(), min(PROBE_TIMEOUT_S, limit_s))
                 return
-            except Exception as error:  # noqa: BLE001 - whatever a probe raises means: not yet; the last is shown
+            except Exception as error:
                 refusal = error
             await asyncio.sleep(PROBE_INTERVAL_S)
         raise ServerError(self.name, f"did not answer within {limit_s:.0f} s ({refusal!r})", self.log)

@@ -108,7 +108,7 @@ def recommend_router(deps: HttpDeps, service: RecommendService) -> APIRouter:
             }
         )
 
-    @router.get("/hot/{scenario}", summary="A scenario's hot list", responses=_FAILURES)
+    @router.get("/hot/{scenario:path}", summary="A scenario's hot list", responses=_FAILURES)
     async def hot(
         request: Request,
         scenario: Annotated[str, Path(min_length=1, max_length=MAX_SCENARIO_ID)],

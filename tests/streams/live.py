@@ -144,6 +144,19 @@ async def fill(kafka: str, topic: str, count: int, partitions: int = 2, size: in
         await producer.flush()
 
 
+async def fill_until(kafka: str, topic: str, enough: asyncio.Event, partitions: int) -> int:
+    """About 1,000 records a second until `enough`; how many there are in each partition."""
+    number = 0
+    async with producer_client(kafka) as producer:
+        while not enough.is_set():
+            for partition in range(partitions):
+                await producer.send(topic, str(number).encode(), partition=partition)
+            number += 1
+            await asyncio.sleep(partitions / 1000)
+        await producer.flush()
+    return number
+
+
 async def committed(kafka: str, group: str, topic: str) -> dict[int, int]:
     """partition -> committed offset."""
     async with admin_client(kafka) as admin:

@@ -16,6 +16,7 @@ from tests.streams.live import (
     admin_client,
     committed,
     fill,
+    fill_until,
     make_config,
     make_topic,
     producer_client,
@@ -139,18 +140,21 @@ async def test_nothing_is_lost_when_workers_come_and_go(kafka: str, tenant: str)
     topic, config = raw_topic(tenant), make_config(kafka, max_batch_records=50)
     steps = [Recorder(tenant) for _ in range(3)]
     await make_topic(kafka, topic, partitions=4)
-    filling = asyncio.create_task(fill(kafka, topic, 2000, partitions=4))
+    enough = asyncio.Event()
+    filling = asyncio.create_task(fill_until(kafka, topic, enough, partitions=4))
     async with running(config, steps[0]):
         async with running(config, steps[1]):
-            await _until(lambda: _has(steps[1]))
+            await steps[1].wait_for(100)
             async with running(config, steps[2]):
-                await _until(lambda: _has(steps[2]))
-            await filling
-        await _until(lambda: _is_committed(kafka, config.group("judge"), topic, dict.fromkeys(range(4), 2000)))
+                await steps[2].wait_for(100)
+            enough.set()
+        count = await filling
+        everything = dict.fromkeys(range(4), count)
+        await _until(lambda: _is_committed(kafka, config.group("judge"), topic, everything))
     for partition in range(4):
         seen = [offset for step in steps for offset in step.offsets(partition)]
-        assert set(seen) == set(range(2000))
-        assert len(seen) == 2000, "a clean rebalance commits before it lets go"
+        assert set(seen) == set(range(count))
+        assert len(seen) == count, "a clean rebalance commits before it lets go"
 
 
 async def test_a_killed_worker_loses_nothing(kafka: str, tenant: str, tmp_path: Path) -> None:
@@ -186,12 +190,8 @@ async def _is_committed(kafka: str, group: str, topic: str, wanted: dict[int, in
     return await committed(kafka, group, topic) == wanted
 
 
-async def _has(step: Recorder) -> bool:
-    return bool(step.batches)
-
-
 async def _lines(file: Path, count: int) -> bool:
-    return file.exists() and len(file.read_text().splitlines()) >= count
+    return await asyncio.to_thread(lambda: file.exists() and file.read_text().count("\n") >= count)
 
 
 async def _until(condition, timeout_s: float = 60) -> None:  # type: ignore[no-untyped-def]

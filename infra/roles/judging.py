@@ -1,0 +1,41 @@
+"""The judge of a process: a registry that follows the change topic, and what the stream asks of its configs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from infra.roles.role import Role
+from streams.features.model import ScenarioSignals
+from tracking_configs.feed import ConfigFeed
+from tracking_configs.judge import Judge
+from tracking_configs.registry import ConfigRegistry
+from tracking_configs.signals import signals_of
+from tracking_configs.template import load_templates
+
+
+@dataclass(frozen=True)
+class Judging:
+    registry: ConfigRegistry
+    feed: ConfigFeed
+    judge: Judge
+
+    def scenario_signals(self, tenant: str, scenario_id: str, scenario_type: str) -> ScenarioSignals:
+        """What the scenario's config says of sessions and hot lists; without a config, what its template says."""
+        config = self.registry.get(tenant, scenario_id)
+        signals = config.signals if config else signals_of(load_templates().get(scenario_type))
+        return ScenarioSignals(
+            session_gap_ms=int(signals.session_gap_min * 60_000), half_life_ms=int(signals.hot_half_life_h * 3_600_000)
+        )
+
+
+@asynccontextmanager
+async def open_judging(role: Role) -> AsyncIterator[Judging]:
+    """A judge that knows every config the topic held when it began; waits for Kafka as long as it is away."""
+    registry = ConfigRegistry()
+    feed = ConfigFeed(registry, role.deps.kafka, replication=role.settings.replication)
+    judge = Judge(registry, refuse_unknown_scenarios=role.settings.refuse_unknown_scenarios)
+    try:
+        await role.until_stopped(feed.start())
+        yield Judging(registry, feed, judge)
+    finally:
+        await feed.stop()

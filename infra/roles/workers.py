@@ -1,0 +1,90 @@
+"""The roles `worker stream`, `worker analytics` and `worker recommend`."""
+
+import asyncio
+
+import structlog
+from clickhouse_connect.driver.asyncclient import AsyncClient as ClickHouse
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
+
+from infra.roles.judging import open_judging
+from infra.roles.role import Role
+from recommenders.tenant import TenantSettings
+from recommenders.worker import RecommendConfig, RecommendWorker
+from schemas.clock import system_clock
+from streams.config import StreamConfig
+from streams.features.model import Lifetimes
+from streams.features.sink import RedisFeatureSink
+from streams.workers import run_analytics, run_features, run_judge
+
+log = structlog.get_logger()
+DAY_S = 24 * 60 * 60
+
+
+async def work_stream(role: Role) -> None:
+    """Two consumer groups in one process: the judge, and the features, which fail and catch up by themselves."""
+    async with open_judging(role) as judging:
+        if role.stop.is_set():
+            return
+        config = StreamConfig(role.deps.kafka, replication_factor=role.settings.replication)
+        sink = RedisFeatureSink(
+            role.redis,
+            cluster=role.settings.redis_cluster,
+            lifetimes=Lifetimes(recent_s=role.settings.recent_days * DAY_S),
+            signals=judging.scenario_signals,
+        )
+        judge_ready, features_ready = asyncio.Event(), asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run_judge(config, judging.judge, role.stop, judge_ready))
+            group.create_task(run_features(config, sink, judging.judge, role.stop, features_ready))
+            group.create_task(_when_all(role, judge_ready, features_ready))
+
+
+async def work_analytics(role: Role) -> None:
+    clickhouse = await _patient_clickhouse(role)
+    if clickhouse is None:
+        return
+    try:
+        config = StreamConfig(role.deps.kafka, replication_factor=role.settings.replication)
+        await run_analytics(config, clickhouse, role.stop, role.ready)
+    finally:
+        await clickhouse.close()
+
+
+async def work_recommend(role: Role) -> None:
+    settings = role.settings
+    tenant = TenantSettings(
+        pipelines_dir=settings.pipelines_dir,
+        redis_cluster=settings.redis_cluster,
+        list_ttl_s=settings.lists_hours * 60 * 60,
+    )
+    worker = RecommendWorker(RecommendConfig(tenant), role.deps.kafka, role.redis, system_clock)
+    await worker.run(role.stop, role.ready)
+
+
+async def _when_all(role: Role, *events: asyncio.Event) -> None:
+    await role.until_stopped(asyncio.gather(*(event.wait() for event in events)))
+    if not role.stop.is_set():
+        role.ready.set()
+
+
+async def _patient_clickhouse(role: Role) -> ClickHouse | None:
+    """A client as soon as the server answers; None when the stop comes first."""
+    found: list[ClickHouse] = []
+
+    def say_once(state: RetryCallState) -> None:
+        if state.attempt_number == 1:
+            log.warning("clickhouse_away", error=repr(state.outcome and state.outcome.exception()))
+
+    async def open_it() -> None:
+        retrying = AsyncRetrying(
+            wait=wait_exponential(max=5),
+            retry=retry_if_exception_type((ClickHouseError, OSError)),
+            before_sleep=say_once,
+        )
+        async for attempt in retrying:
+            with attempt:
+                found.append(await role.deps.open_clickhouse())
+
+    await role.until_stopped(open_it())
+    return found[0] if found else None
