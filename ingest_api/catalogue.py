@@ -8,6 +8,7 @@ nothing older than it has, so both end with the same one.
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 from pymongo import UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
@@ -23,19 +24,26 @@ COLLECTION: Final = "items"
 NEW_ITEMS: Final = 1000  # the newest active ones, kept in `items:new`
 FIELDS: Final = tuple(Item.model_fields)
 
-# KEYS item hash, items:new. ARGV item id, revision, when published ("" or inactive: not new), most, then the hash.
+# KEYS items:new, then an item's hash each. ARGV how many new ones are kept, then for each item as JSON
+# [id, revision, when published ("": not new), [field, value, field, ...]].
 _MIRROR: Final = """
-if tonumber(redis.call('HGET', KEYS[1], 'revision') or '0') > tonumber(ARGV[2]) then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'revision', ARGV[2], unpack(ARGV, 5))
-if ARGV[3] == '' then
-  redis.call('ZREM', KEYS[2], ARGV[1])
-else
-  redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
-  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - tonumber(ARGV[4]))
+for i = 2, #KEYS do
+  local item = cjson.decode(ARGV[i])
+  if tonumber(redis.call('HGET', KEYS[i], 'revision') or '0') <= item[2] then
+    redis.call('DEL', KEYS[i])
+    redis.call('HSET', KEYS[i], 'revision', item[2], unpack(item[4]))
+    if item[3] == '' then
+      redis.call('ZREM', KEYS[1], item[1])
+    else
+      redis.call('ZADD', KEYS[1], item[3], item[1])
+    end
+  end
 end
-return 1
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[1]))
 """
+_ITEMS_A_CALL: Final = 100  # some 2 ms of Redis
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Catalogue:
@@ -74,7 +82,7 @@ class Catalogue:
             UpdateOne(
                 {"_id": key},
                 {
-                    "$set": item.model_dump() | {"tenant_id": tenant, "updated_at": now_ms},
+                    "$set": _document(item) | {"tenant_id": tenant, "updated_at": now_ms},
                     "$inc": {"revision": 1},
                 },
                 upsert=True,
@@ -88,29 +96,36 @@ class Catalogue:
             raise StoreUnavailable("MongoDB") from error
 
     async def _mirror_items(self, keys: KeySpace, stored: Sequence[dict[str, Any]]) -> None:
-        await self._redis.script_load(_MIRROR)  # a pipeline cannot load it on demand
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for document in stored:
-                item = _plain(document)
-                hash_fields = [part for field in mirror_fields(item).items() for part in field]
-                published_at = item["published_at"] if item["is_active"] else None
-                await self._mirror(
-                    keys=[keys.key("item", item["item_id"]), keys.key("items:new")],
-                    args=[
-                        item["item_id"],
-                        document["revision"],
-                        "" if published_at is None else published_at,
-                        NEW_ITEMS,
-                        *hash_fields,
-                    ],
-                    client=pipe,
-                )
-            await pipe.execute()
+        for start in range(0, len(stored), _ITEMS_A_CALL):
+            some = stored[start : start + _ITEMS_A_CALL]
+            hashes = [keys.key("item", document["item_id"]) for document in some]
+            rows = [_mirror_row(document) for document in some]
+            await self._mirror(keys=[keys.key("items:new"), *hashes], args=[NEW_ITEMS, *rows])
+
+
+def _mirror_row(document: dict[str, Any]) -> bytes:
+    item = _plain(document)
+    published_at = item["published_at"] if item["is_active"] else None
+    fields = [part for field in mirror_fields(item).items() for part in field]
+    return _encode(
+        [item["item_id"], int(document["revision"]), "" if published_at is None else str(published_at), fields]
+    )
 
 
 def _key(tenant: str, item_id: str) -> str:
     return f"{tenant}/{item_id}"
 
 
+def _document(item: Item) -> dict[str, Any]:
+    """`attributes` as JSON text: its keys are the client's, and stores refuse some."""
+    plain = item.model_dump()
+    return plain | {"attributes": _encode(plain["attributes"]).decode()}
+
+
 def _plain(document: dict[str, Any]) -> dict[str, Any]:
-    return {name: document.get(name) for name in FIELDS}
+    """The item of a document. Integers come back in the driver's own type, which is none of JSON's."""
+    item = {name: document.get(name) for name in FIELDS}
+    item["attributes"] = msgspec.json.decode(item["attributes"] or "{}")
+    if item["published_at"] is not None:
+        item["published_at"] = int(item["published_at"])
+    return item

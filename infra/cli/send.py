@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -94,18 +95,12 @@ class Lines:
                     yield self._complete(body)
 
     def _complete(self, body: bytes) -> bytes:
-        """What stands first loses to what the event says itself: of a key that stands twice, the last counts."""
-        if not body.startswith(b"{"):
+        given = {"tenant_id": self.tenant, "scenario_id": self._scenario}
+        lacking = {name: value for name, value in given.items() if value and f'"{name}"'.encode() not in body}
+        if not lacking or not body.startswith(b"{"):
             return body
-        first = {"tenant_id": self.tenant} | ({"scenario_id": self._scenario} if self._scenario else {})
         rest = body[1:].lstrip()
-        return _encode(first)[:-1] + (b"" if rest.startswith(b"}") else b",") + rest
-
-
-def _encode(value: Any) -> bytes:
-    import msgspec
-
-    return msgspec.json.encode(value)
+        return msgspec.json.encode(lacking)[:-1] + (b"" if rest.startswith(b"}") else b",") + rest
 
 
 async def _send(
@@ -149,8 +144,8 @@ def _show(summary: dict[str, Any]) -> None:
         return "unknown" if summary[name] is None else f"{summary[name]:,}"
 
     typer.echo(
-        f"{summary['sent']:,} sent by {summary['door']}: {count('accepted')} accepted ({count('warned')} of them warned), "
-        f"{count('rejected')} rejected; {summary['events_per_s']:,} events/s, "
+        f"{summary['sent']:,} sent by {summary['door']}: {count('accepted')} accepted "
+        f"({count('warned')} of them warned), {count('rejected')} rejected; {summary['events_per_s']:,} events/s, "
         f"a call p50 {summary['p50_ms']} ms, p99 {summary['p99_ms']} ms"
     )
     for reason, times in summary["reasons"].items():

@@ -1,4 +1,4 @@
-"""The raw Kafka door: any producer writes to `user-behaviors-{tenant}`, key user_id. The stream judges what it finds."""
+"""The raw Kafka door: a producer of `user-behaviors-{tenant}`, key user_id. The stream judges what it finds there."""
 
 import asyncio
 from collections.abc import Sequence

@@ -3,8 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Iterable
-from itertools import batched
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from redis.asyncio import Redis
 
 from infra.platform import Platform, start_platform
 from infra.stack.kinds import NotSetUpError, StackKind
-from ingest_api.grpc_door.translate import event_message
 from recommender.v1 import behavior_pb2 as pb
 from recommender.v1 import behavior_pb2_grpc as rpc
 from schemas.topics import raw_topic
@@ -86,19 +84,29 @@ async def set_up_tenant(platform: Platform, items: list[dict[str, Any]]) -> Trac
     return msgspec.json.decode(made.content, type=TrackingConfig)
 
 
-async def send_http(platform: Platform, events: Iterable[dict[str, Any]]) -> None:
+async def send_http(platform: Platform, events: list[dict[str, Any]]) -> None:
     async with httpx.AsyncClient(base_url=platform.endpoints["http"], timeout=60) as http:
-        for batch in batched(events, 100):
+        for batch in batches(events):
             answer = await http.post("/api/v1/behaviors/track/batch", json={"events": batch})
             assert answer.json()["succeeded"] == len(batch), answer.text
 
 
-async def send_grpc(platform: Platform, events: Iterable[dict[str, Any]]) -> None:
+async def send_grpc(platform: Platform, events: list[dict[str, Any]]) -> None:
     async with grpc.aio.insecure_channel(platform.endpoints["grpc"]) as channel:
         service = rpc.BehaviorServiceStub(channel)
-        for batch in batched(events, 100):
+        for batch in batches(events):
             answer = await service.TrackBatch(pb.TrackBatchRequest(events=[event_message(event) for event in batch]))
             assert answer.succeeded == len(batch), answer
+
+
+def event_message(event: dict[str, Any]) -> pb.BehaviorEvent:
+    context = {"device_type": pb.DeviceType.Value(f"DEVICE_TYPE_{event['context']['device_type'].upper()}")}
+    action = pb.ActionType.Value(f"ACTION_TYPE_{event['action_type'].upper()}")
+    return pb.BehaviorEvent(**event | {"context": context, "action_type": action})
+
+
+def batches(events: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
+    return [events[start : start + 100] for start in range(0, len(events), 100)]
 
 
 async def send_kafka(platform: Platform, events: list[dict[str, Any]], bad: list[bytes]) -> None:

@@ -26,7 +26,7 @@ ITEM = {
     "duration_s": None,
     "published_at": 1_700_000_000_000,
     "is_active": True,
-    "attributes": {"lines": 20},
+    "attributes": {"lines": 20, "$a.b": {"c": [1, None]}},
 }
 PATH = "/api/v1/item/g%2F7%3A%E8%B5%A2"
 
@@ -60,7 +60,7 @@ async def test_an_item_is_in_the_store_and_in_the_mirror(
         "volatility": "high",
         "published_at": "1700000000000",
         "is_active": "1",
-        "attributes": '{"lines": 20}',
+        "attributes": '{"lines": 20, "$a.b": {"c": [1, null]}}',
     }
     assert await redis_client.zscore(keys.key("items:new"), "g/7:赢") == 1_700_000_000_000
 

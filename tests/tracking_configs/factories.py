@@ -61,12 +61,13 @@ def example_judge() -> Judge:
 
 
 def at_door(**parts: Any) -> Arrival:
-    return Arrival(**({"source": Source.HTTP, "received_at": ARRIVED, "tenant": "acme"} | parts))
+    fields: dict[str, Any] = {"source": Source.HTTP, "received_at": ARRIVED, "tenant": "acme"}
+    return Arrival(**(fields | parts))
 
 
 def on_topic(**parts: Any) -> Arrival:
-    place = {"topic": raw_topic("acme"), "partition": 3, "offset": 41}
-    return Arrival(**({"source": Source.KAFKA, "received_at": ARRIVED, "tenant": "acme"} | place | parts))
+    place: dict[str, Any] = {"topic": raw_topic("acme"), "partition": 3, "offset": 41}
+    return at_door(**({"source": Source.KAFKA} | place | parts))
 
 
 def encode(body: Any) -> bytes:

@@ -98,6 +98,20 @@ async def test_a_catalogue_key_of_a_wrong_type_is_left_alone(redis_client: Redis
     assert await redis_client.get(f"{tenant}:item:i1") == b"foreign"
 
 
+@pytest.mark.parametrize("minutes", [(-29,), (-30,), (-31,), (-31, -30), (-31, -1), (-60, -40), (-60, -31, -1, 5)])
+async def test_the_edge_of_lateness_is_where_the_specification_draws_it(
+    redis_client: Redis, minutes: tuple[int, ...]
+) -> None:
+    """Events that arrive in one batch after the session's, alone or as a run that begins late."""
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    late = [an_event(tenant, place, timestamp=NOON + m * MINUTE) for place, m in enumerate(minutes, 1)]
+    events = [an_event(tenant, 0), *late]
+    assert await sink.apply(tenant, 0, 1, None, 0, events[:1]) == Applied(1)
+    assert await sink.apply(tenant, 0, 1, 0, len(late), late) == Applied(len(late))
+    expected = fold(events, signals=signals, landmark=landmark_of(NOON))
+    assert await held_in(redis_client, tenant) == held_by(expected)
+
+
 async def test_an_id_is_remembered_for_at_least_a_generation(redis_client: Redis) -> None:
     tenant = new_tenant()
     sink = RedisFeatureSink(redis_client, signals, sizes=Sizes(seen=10), max_events=5)

@@ -17,9 +17,10 @@ from streams.features.sink import Applied, FenceMoved, RedisFeatureSink
 from tests.streams.features.redis_content import held_by, held_in
 from tests.streams.features.traffic import CATALOGUE, new_tenant, numbered, signals, traffic
 
+MAX_FAULTS = 30
 SMALL = Sizes(session_items=4, session_categories=3, recent=6)
 borders = st.lists(st.integers(0, 80), max_size=8)
-faults = st.lists(st.sampled_from(("none", "none", "none", "not sent", "answer lost")), max_size=30)
+faults = st.lists(st.sampled_from(("none", "none", "none", "not sent", "answer lost")), max_size=MAX_FAULTS)
 replays = st.lists(st.integers(0, 8), max_size=4)
 
 
@@ -56,13 +57,14 @@ class Worker:
 
     async def apply(self, batch: int) -> Applied | FenceMoved:
         expected, last, events = self.batches[batch]
-        while True:
+        for _ in range(MAX_FAULTS + 1):
             try:
                 outcome = await self.sink.apply(self.tenant, 0, 1, expected, last, events)
             except SinkUnavailable:
                 continue
             assert isinstance(outcome, Applied | FenceMoved)
             return outcome
+        raise AssertionError("the sink fails although Redis does not")
 
 
 async def fill_catalogue(redis: Redis, tenant: str) -> None:

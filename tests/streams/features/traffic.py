@@ -61,7 +61,7 @@ def a_burst(draw: st.DrawFn) -> list[Event]:
     rest = draw(st.lists(an_event(), max_size=6))
     moment, events = first.timestamp, [first]
     for event in rest:
-        moment += draw(st.sampled_from((0, 1, 1, 5, 9, 10, 11, 29, 30, 31, -1, -12))) * MINUTE
+        moment += draw(st.sampled_from((0, 1, 1, 5, 9, 10, 11, 29, 30, 31, -1, -10, -11, -30, -31))) * MINUTE
         event.user_id, event.scenario_id, event.timestamp = first.user_id, first.scenario_id, moment
         events.append(event)
     return events
