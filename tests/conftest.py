@@ -1,7 +1,7 @@
 """Fixtures over real servers. A test asks for what it needs, and only those servers start, once a session.
 
 Every server fixture is parametrised by the way the servers are had: `embedded` (pip alone), `native` (make native)
-and `docker` (a Docker engine); what is not there is skipped with the reason. MILLRACE_REQUIRE_NATIVE=1 makes a
+and `docker` (a Docker engine); what is not there is skipped with the reason. MILLRACE_TEST_REQUIRE_NATIVE=1 makes a
 missing native stack a failure, so that CI cannot pass by skipping.
 """
 
@@ -49,8 +49,9 @@ def _docker_refusal() -> str | None:
     return None
 
 
-def _unavailable(kind: str, reason: str) -> None:
-    if kind == "native" and os.environ.get("MILLRACE_REQUIRE_NATIVE") == "1":
+def unavailable(kind: str, reason: str) -> None:
+    """Skips the test with the reason; fails it where the native stack is required."""
+    if kind == "native" and os.environ.get("MILLRACE_TEST_REQUIRE_NATIVE") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
 
@@ -70,7 +71,7 @@ async def _serve(name: str, kind: str, data_dir: Path) -> AsyncIterator[str]:
                 running_server(name, next(k for k in STACK_KINDS if k == kind), data_dir)
             )
         except NotSetUpError as error:
-            _unavailable(kind, NATIVE_MISSING if kind == "native" else str(error))
+            unavailable(kind, NATIVE_MISSING if kind == "native" else str(error))
         yield dsn
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from schemas.event import Event
 from schemas.topics import raw_topic
@@ -37,13 +37,12 @@ def video_signals(tenant: str, scenario_id: str, scenario_type: str) -> Scenario
 
 async def read_raw(bootstrap: str, tenant: str) -> list[Record]:
     """Every record of the tenant's raw topic, partition by partition."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        raw_topic(tenant), bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
+    )
     await consumer.start()
     try:
-        topic = raw_topic(tenant)
-        await consumer.topics()
-        partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-        consumer.assign(partitions)
+        partitions = sorted(consumer.assignment())
         ends = await consumer.end_offsets(partitions)
         records: list[Record] = []
         while any([await consumer.position(tp) < ends[tp] for tp in partitions]):

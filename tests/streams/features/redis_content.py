@@ -97,7 +97,7 @@ async def ranked(redis: Redis, name: bytes | str) -> list[tuple[bytes, float]]:
 
 
 async def skip(redis: Redis, name: bytes, key: Key, held: Held) -> None:
-    """Bookkeeping and the catalogue."""
+    """Bookkeeping, the catalogue, and what the recommender writes."""
 
 
 READERS = {
@@ -112,5 +112,5 @@ READERS = {
     "hot:landmark": skip,
     "seen": skip,
     "fence": skip,
-    "item": skip,
+    **dict.fromkeys(("item", "items:new", "rec:cache", "rec:meta", "game:sim"), skip),
 }

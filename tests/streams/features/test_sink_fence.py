@@ -1,6 +1,8 @@
 """Fences, epochs and servers that fail."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -9,10 +11,12 @@ from redis.backoff import NoBackoff
 
 from schemas.event import Event
 from schemas.keys import KeySpace
+from streams.features.decay import landmark_of
 from streams.features.errors import FenceUnreadable, OffsetsOutOfOrder, SinkUnavailable
+from streams.features.fold import fold
 from streams.features.sink import Applied, FenceMoved, RedisFeatureSink, Zombie
 from tests.factories import NOON, make_event
-from tests.streams.features.redis_content import held_in, ranked
+from tests.streams.features.redis_content import held_by, held_in, ranked
 from tests.streams.features.test_sink_equals_fold import FlakyRedis
 from tests.streams.features.traffic import MINUTE, new_tenant, signals
 
@@ -190,6 +194,37 @@ async def test_a_busy_redis_is_worth_a_retry(redis_client: Redis) -> None:
     await busy
     await redis_client.config_set("lua-time-limit", "5000")
     assert await sink.apply(tenant, 0, 1, 0, 4, some_events(tenant, 1, 3)) == Applied(3)
+
+
+class InterruptedRedis(Redis):
+    """Lets another worker write between the first script and the second."""
+
+    def __init__(self, redis: Redis, interruption: Coroutine[Any, Any, Any]) -> None:
+        super().__init__(connection_pool=redis.connection_pool)
+        self.interruption: Coroutine[Any, Any, Any] | None = interruption
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        answer = await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        if self.interruption and args[0] == "EVALSHA":
+            interruption, self.interruption = self.interruption, None
+            await interruption
+        return answer
+
+
+async def test_users_found_late_one_after_the_other_all_stay_split(redis_client: Redis) -> None:
+    """Meanwhile another partition begins a session of u2, for which u2's run is late too."""
+    tenant, other = new_tenant(), RedisFeatureSink(redis_client, signals)
+    held = some_events(tenant, 0, 1, "u1")
+    theirs = [make_event(tenant_id=tenant, event_id="theirs", user_id="u2", scenario_id="feed", timestamp=NOON)]
+    await other.apply(tenant, 0, 1, None, 0, held)
+    sink = RedisFeatureSink(InterruptedRedis(redis_client, other.apply(tenant, 1, 1, None, 0, theirs)), signals)
+
+    batch = [*some_events(tenant, 1, 2, "u1"), *some_events(tenant, 3, 2, "u2")]
+    for event, minute in zip(batch, (-40, -20, -40, -20), strict=True):
+        event.timestamp = NOON + minute * MINUTE
+    assert await sink.apply(tenant, 0, 1, 0, 4, batch) == Applied(4)
+    expected = fold([*held, *theirs, *batch], signals=signals, landmark=landmark_of(NOON))
+    assert await held_in(redis_client, tenant) == held_by(expected)
 
 
 async def test_a_worker_takes_the_landmark_another_has_set(redis_client: Redis) -> None:
