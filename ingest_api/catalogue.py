@@ -1,17 +1,20 @@
 """The items of a tenant: MongoDB is the store, Redis its mirror, which recommendations are read from.
 
 Promise: an acknowledged item is in both. MongoDB is written first; when the mirror cannot be, the call fails and is
-safe to repeat. Writers of one item may race: each write raises the item's revision in MongoDB, and the mirror takes
-nothing older than it has, so both end with the same one.
+safe to repeat. Writers of one item may race: each write leaves a stamp, and who has mirrored an item looks again
+whether that is still the item. So the last to touch the mirror has seen what the store ended with, and the store need
+not know transactions, nor even atomic updates.
 """
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
+import structlog
 from pymongo import UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -20,23 +23,25 @@ from ingest_api.item import Item, mirror_fields
 from schemas.clock import Clock
 from schemas.keys import KeySpace
 
+log = structlog.get_logger()
+
 COLLECTION: Final = "items"
+WRITE_ATTEMPTS: Final = 3
+MIRROR_ATTEMPTS: Final = 20
 NEW_ITEMS: Final = 1000  # the newest active ones, kept in `items:new`
 FIELDS: Final = tuple(Item.model_fields)
 
 # KEYS items:new, then an item's hash each. ARGV how many new ones are kept, then for each item as JSON
-# [id, revision, when published ("": not new), [field, value, field, ...]].
+# [id, when published ("": not new), [field, value, field, ...]].
 _MIRROR: Final = """
 for i = 2, #KEYS do
   local item = cjson.decode(ARGV[i])
-  if tonumber(redis.call('HGET', KEYS[i], 'revision') or '0') <= item[2] then
-    redis.call('DEL', KEYS[i])
-    redis.call('HSET', KEYS[i], 'revision', item[2], unpack(item[4]))
-    if item[3] == '' then
-      redis.call('ZREM', KEYS[1], item[1])
-    else
-      redis.call('ZADD', KEYS[1], item[3], item[1])
-    end
+  redis.call('DEL', KEYS[i])
+  redis.call('HSET', KEYS[i], unpack(item[3]))
+  if item[2] == '' then
+    redis.call('ZREM', KEYS[1], item[1])
+  else
+    redis.call('ZADD', KEYS[1], item[2], item[1])
   end
 end
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[1]))
@@ -67,49 +72,62 @@ class Catalogue:
     async def put(self, tenant: str, items: Sequence[Item]) -> None:
         """Write or replace items. Of an id that stands twice, the last is kept."""
         latest = {item.item_id: item for item in items}
-        stored = await self._store(tenant, list(latest.values()))
-        keys = KeySpace(tenant, cluster=self._cluster)
-        try:
-            await self._mirror_items(keys, stored)
-        except RedisError as error:
-            raise StoreUnavailable("Redis") from error
+        ids = [_key(tenant, item_id) for item_id in latest]
+        await self._store(tenant, latest.values())
+        mirrored: dict[str, str] = {}  # id -> stamp
+        for _ in range(MIRROR_ATTEMPTS):
+            stored = await self._find(ids)
+            behind = [document for document in stored if mirrored.get(document["_id"]) != document["stamp"]]
+            if not behind:
+                return
+            await self._mirror_items(tenant, behind)
+            mirrored |= {document["_id"]: document["stamp"] for document in behind}
+        raise StoreUnavailable("MongoDB")  # others write the same items faster than we can follow
 
-    async def _store(self, tenant: str, items: Sequence[Item]) -> list[dict[str, Any]]:
-        """The items as MongoDB has them now, which another writer may have changed already."""
-        now_ms = self._clock()
-        ids = [_key(tenant, item.item_id) for item in items]
-        writes = [
-            UpdateOne(
-                {"_id": key},
-                {
-                    "$set": _document(item) | {"tenant_id": tenant, "updated_at": now_ms},
-                    "$inc": {"revision": 1},
-                },
-                upsert=True,
-            )
-            for key, item in zip(ids, items, strict=True)
-        ]
+    async def _find(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         try:
-            await self._items.bulk_write(writes, ordered=True)
             return await self._items.find({"_id": {"$in": ids}}).to_list()
         except PyMongoError as error:
             raise StoreUnavailable("MongoDB") from error
 
-    async def _mirror_items(self, keys: KeySpace, stored: Sequence[dict[str, Any]]) -> None:
-        for start in range(0, len(stored), _ITEMS_A_CALL):
-            some = stored[start : start + _ITEMS_A_CALL]
-            hashes = [keys.key("item", document["item_id"]) for document in some]
-            rows = [_mirror_row(document) for document in some]
-            await self._mirror(keys=[keys.key("items:new"), *hashes], args=[NEW_ITEMS, *rows])
+    async def _store(self, tenant: str, items: Iterable[Item]) -> None:
+        written = {"tenant_id": tenant, "updated_at": self._clock(), "stamp": secrets.token_hex(8)}
+        writes = [
+            UpdateOne({"_id": _key(tenant, item.item_id)}, {"$set": _document(item) | written}, upsert=True)
+            for item in items
+        ]
+        try:
+            await self._write(writes)
+        except PyMongoError as error:
+            raise StoreUnavailable("MongoDB") from error
+
+    async def _write(self, writes: Sequence[UpdateOne]) -> None:
+        """Two writers of an item that neither found both insert it, and one is refused: it then updates it."""
+        for _ in range(WRITE_ATTEMPTS - 1):
+            try:
+                await self._items.bulk_write(writes)
+                return
+            except (BulkWriteError, KeyError) as error:  # KeyError: of pymongo itself, over FerretDB's refusal
+                log.info("catalogue_write_repeated", error=type(error).__name__)
+        await self._items.bulk_write(writes)
+
+    async def _mirror_items(self, tenant: str, stored: Sequence[dict[str, Any]]) -> None:
+        keys = KeySpace(tenant, cluster=self._cluster)
+        try:
+            for start in range(0, len(stored), _ITEMS_A_CALL):
+                some = stored[start : start + _ITEMS_A_CALL]
+                hashes = [keys.key("item", document["item_id"]) for document in some]
+                rows = [_mirror_row(document) for document in some]
+                await self._mirror(keys=[keys.key("items:new"), *hashes], args=[NEW_ITEMS, *rows])
+        except RedisError as error:
+            raise StoreUnavailable("Redis") from error
 
 
 def _mirror_row(document: dict[str, Any]) -> bytes:
     item = _plain(document)
     published_at = item["published_at"] if item["is_active"] else None
     fields = [part for field in mirror_fields(item).items() for part in field]
-    return _encode(
-        [item["item_id"], int(document["revision"]), "" if published_at is None else str(published_at), fields]
-    )
+    return _encode([item["item_id"], "" if published_at is None else str(published_at), fields])
 
 
 def _key(tenant: str, item_id: str) -> str:

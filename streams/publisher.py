@@ -8,6 +8,7 @@ the beginning twice, but first occurrences stay in order.
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -16,6 +17,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from schemas.kafka import KafkaDsn
 from streams.outages import outlast
 
+CLOSING_S = 1.0
 MAX_BATCH_BYTES = 512 * 1024
 
 
@@ -40,10 +42,11 @@ class Publisher:
         await outlast("kafka", self._current, (KafkaError, OSError))
 
     async def stop(self) -> None:
-        """Flush and close."""
+        """Flush and close; with Kafka away, within a second, and what was not acknowledged is published again."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await producer.stop()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(producer.stop(), CLOSING_S)
         for task in tuple(self._closing):
             task.cancel()
 

@@ -7,8 +7,8 @@ Kafka is away the last known configs stay in force.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final, TypeVar
 
 import re2
 import structlog
@@ -27,9 +27,13 @@ from tracking_configs.registry import ConfigRegistry
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 POLL_MS: Final = 1000
 PROBE_EVERY_S: Final = 5.0  # a consumer whose broker is away says nothing by itself
 PROBE_TIMEOUT_S: Final = 5.0
+PUBLISH_TIMEOUT_S: Final = 5.0
+STOP_TIMEOUT_S: Final = 5.0
 RETRY_S: Final = 1.0
 REQUEST_TIMEOUT_MS: Final = 5000
 
@@ -47,7 +51,13 @@ class ConfigPublisher:
         self._connecting = asyncio.Lock()
 
     async def publish(self, config: TrackingConfig) -> None:
-        """Returns when all in-sync replicas have it. Raises KafkaError, OSError or TimeoutError when they do not."""
+        """Returns when all in-sync replicas have it. Raises KafkaError, OSError or TimeoutError when they do not.
+
+        After a TimeoutError the record may arrive yet, which does no harm.
+        """
+        await _within(PUBLISH_TIMEOUT_S, self._send(config))
+
+    async def _send(self, config: TrackingConfig) -> None:
         producer = await self._connected()
         await producer.send_and_wait(CONFIG_CHANGES, encode_config(config), key=config.key.encode(), partition=0)
 
@@ -81,6 +91,7 @@ class ConfigFeed:
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._following = False
+        self._lost = False
 
     @property
     def healthy(self) -> bool:
@@ -100,17 +111,24 @@ class ConfigFeed:
             self._task = None
 
     async def _run(self) -> None:
-        away = False
         while True:
             try:
                 await self._follow()
             except _AWAY as error:
-                if self._following or not away:
-                    log.warning("config_feed_lost", error=str(error) or type(error).__name__)
-                away = True
+                self._say_lost(error)
+            except asyncio.CancelledError as error:
+                # aiokafka may pass on the cancellation of its own tasks; that must not end the feed in silence.
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    raise
+                self._say_lost(error)
             finally:
                 self._set_following(False)
             await asyncio.sleep(RETRY_S)
+
+    def _say_lost(self, error: BaseException) -> None:
+        if not self._lost:  # once an outage
+            log.warning("config_feed_lost", error=str(error) or type(error).__name__)
+        self._lost = True
 
     async def _follow(self) -> None:
         await ensure_topic(self._kafka, self._replication)
@@ -127,7 +145,9 @@ class ConfigFeed:
             await consumer.seek_to_beginning(_PARTITION)
             await self._read(consumer)
         finally:
-            await consumer.stop()
+            # Where its broker is gone, stopping raises the cancellation of the consumer's own fetches.
+            with contextlib.suppress(TimeoutError):
+                await _within(STOP_TIMEOUT_S, consumer.stop())
 
     async def _read(self, consumer: Any) -> None:
         clock = asyncio.get_running_loop().time
@@ -154,6 +174,7 @@ class ConfigFeed:
 
     def _set_following(self, following: bool) -> None:
         self._following = following
+        self._lost = self._lost and not following
         CONFIG_FEED_UP.set(following)
 
 
@@ -189,7 +210,19 @@ async def _started(client: Any) -> None:
 
 
 async def _end_of(consumer: Any) -> int:
-    async with asyncio.timeout(PROBE_TIMEOUT_S):
-        ends = await consumer.end_offsets([_PARTITION])
-    end: int = ends[_PARTITION]
+    end: int = (await _within(PROBE_TIMEOUT_S, consumer.end_offsets([_PARTITION])))[_PARTITION]
     return end
+
+
+async def _within(seconds: float, call: Coroutine[Any, Any, T]) -> T:
+    """The call's result. Raises TimeoutError where it takes longer, or is cancelled from inside."""
+    task = asyncio.create_task(call)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done() and not task.cancelled():
+            return task.result()
+        raise TimeoutError(f"no answer from Kafka within {seconds:g} s")
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=1)

@@ -18,7 +18,6 @@ from tracking_configs.template import Template
 
 log = structlog.get_logger()
 
-PUBLISH_TIMEOUT_S: Final = 5.0
 OUTBOX_EVERY_S: Final = 5.0
 
 
@@ -109,8 +108,7 @@ class ConfigService:
 
     async def _try_to_publish(self, config: TrackingConfig) -> bool:
         try:
-            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                await self._publisher.publish(config)
+            await self._publisher.publish(config)
             await self._store.mark_published(config)
         except (KafkaError, OSError, TimeoutError, ConfigError) as error:
             # Stored and marked as unpublished: the outbox sends it again, and twice does no harm.

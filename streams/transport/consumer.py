@@ -17,6 +17,7 @@ log = structlog.get_logger()
 IDLE_WAIT_S = 1.0
 CONTENDED_WAIT_S = 0.02  # while a partition waits for its agent: it must not wait for another's records too
 PLACING_RETRY_S = 1.0
+COMMITTING_S = 1.0  # of the last commit before partitions are let go
 
 
 class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
@@ -112,8 +113,12 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
     async def wait_empty(self) -> None:
         """Let the batches at work finish, for a bounded time, then commit; what is abandoned is read again."""
         await self.app.drain()
-        await self.maybe_wait_for_commit_to_finish()
-        await self.force_commit()
+        try:
+            async with asyncio.timeout(COMMITTING_S):
+                await self.maybe_wait_for_commit_to_finish()
+                await self.force_commit()
+        except TimeoutError:  # Kafka is away; what it was not told is read again
+            log.warning("commit_abandoned", group=self.app.conf.id, partitions=len(self.ledger.committable()))
 
     # Assignments and seeks.
 

@@ -4,6 +4,7 @@
 with it in the same step as it is taken from aiokafka's buffer; so a label tells exactly which seek it follows.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from streams.config import StreamConfig
 from streams.transport.batch import Record
 
 log = structlog.get_logger()
+
+CLOSING_S = 2.0
 
 
 class Fetched(NamedTuple):
@@ -60,6 +63,14 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
             heartbeat_interval_ms=round(config.heartbeat_interval_s * 1000),
             metadata_max_age_ms=round(config.discovery_interval_s * 1000),
         )
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group, within bounds: with Kafka away aiokafka may wait, raise or cancel, and Faust then hangs."""
+        try:
+            async with asyncio.timeout(CLOSING_S):
+                await super().on_thread_stop()
+        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+            log.warning("leave_failed", group=self.app.conf.id, error=repr(error))
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Subscribe to the app's pattern; `topics`, the names Faust knows, are not what we read."""

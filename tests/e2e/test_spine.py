@@ -13,12 +13,12 @@ import httpx
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
+from recommender.v1 import behavior_pb2 as pb
+from recommender.v1 import behavior_pb2_grpc as rpc
 from redis.asyncio import Redis
 
 from infra.platform import Platform, start_platform
 from infra.stack.kinds import NotSetUpError, StackKind
-from recommender.v1 import behavior_pb2 as pb
-from recommender.v1 import behavior_pb2_grpc as rpc
 from schemas.topics import raw_topic
 from streams.features.fold import Content
 from tests.conftest import unavailable
@@ -55,7 +55,7 @@ async def test_everything_sent_by_three_doors_is_stored_once_though_workers_are_
         send_grpc(platform, traffic.grpc),
         send_kafka(platform, traffic.kafka, traffic.bad),
     )
-    await asyncio.sleep(1.5)
+    assert await eventually(lambda: fences(platform), lambda moved: moved), "nothing has been counted yet"
     platform.kill("stream", signal.SIGKILL)
     platform.kill("analytics", signal.SIGKILL)
     await sending
@@ -135,17 +135,19 @@ async def clickhouse_holds(platform: Platform, ids: set[str], rejected: set[tupl
     await client.close()
 
 
+async def fences(platform: Platform) -> dict[int, int]:
+    """The last raw offset counted, by partition."""
+    async with Redis.from_url(platform.endpoints["redis"], decode_responses=True) as redis:
+        found: Any = await redis.hgetall(f"{TENANT}:fence:features")
+    return {int(partition): int(fence.split(":")[1]) for partition, fence in found.items()}
+
+
 async def redis_holds(platform: Platform, content: Any, records: list[Any]) -> None:
     ends: dict[int, int] = {}
     for record in records:
         ends[record.partition] = record.offset
+    await eventually(lambda: fences(platform), lambda found: found == ends)
     async with Redis.from_url(platform.endpoints["redis"]) as redis:
-
-        async def fences() -> dict[int, int]:
-            found: dict[bytes, bytes] = await redis.hgetall(f"{TENANT}:fence:features")  # type: ignore[misc]
-            return {int(partition): int(fence.split(b":")[1]) for partition, fence in found.items()}
-
-        await eventually(fences, lambda found: found == ends)
         landmark = int(await redis.get(f"{TENANT}:hot:landmark") or 0)
         expected: Content = content(landmark)
         assert held_by(expected) == await held_in(redis, TENANT)
@@ -163,6 +165,6 @@ async def lists_are_there(platform: Platform, users: set[str]) -> None:
 async def eventually(ask: Any, is_so: Any) -> Any:
     """The first answer that is so; after the time allowed the last one, for the test to judge."""
     deadline = time.monotonic() + SETTLED_WITHIN_S
-    while not is_so(found := await ask()) and time.monotonic() < deadline:
+    while not is_so(found := await ask()) and time.monotonic() < deadline:  # noqa: ASYNC110  # others do the work
         await asyncio.sleep(0.25)
     return found

@@ -31,7 +31,7 @@ WAIT_S = 60
 
 
 @asynccontextmanager
-async def own_server(name: str, kind: StackKind, folder: Path) -> AsyncIterator[tuple[Server, int]]:
+async def own_server(name: str, kind: str, folder: Path) -> AsyncIterator[tuple[Server, int]]:
     """A server of the test's own, which it may kill and start again."""
     if kind == "docker":
         pytest.skip("a container gets another port when it is started again")

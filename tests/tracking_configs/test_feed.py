@@ -3,15 +3,21 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
 
+from infra.stack.kinds import NotSetUpError
+from infra.stack.ports import free_ports
+from infra.stack.servers import build_server
 from schemas.kafka import KafkaDsn
 from schemas.topics import CONFIG_CHANGES
 from tests.tracking_configs.factories import make_config
+from tracking_configs import feed as feed_module
 from tracking_configs.feed import ConfigFeed, ConfigPublisher
 from tracking_configs.model import TrackingConfig
 from tracking_configs.registry import ConfigRegistry
@@ -97,6 +103,38 @@ async def test_the_topic_is_compacted_and_has_one_partition(
         await admin.close()
     assert len(topic["partitions"]) == 1
     assert {entry[0]: entry[1] for entry in answer.resources[0][4]}["cleanup.policy"] == "compact"
+
+
+async def test_the_last_known_configs_stay_in_force_while_the_broker_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "PROBE_EVERY_S", 0.2)
+    monkeypatch.setattr(feed_module, "PROBE_TIMEOUT_S", 1.0)
+    port = free_ports(1)[0]
+    broker = build_server("kafka", "embedded", tmp_path, port)
+    try:
+        await broker.run()
+    except NotSetUpError as error:
+        pytest.skip(str(error))
+    dsn = KafkaDsn.parse(f"127.0.0.1:{port}")
+    registry, publisher = WatchedRegistry(), ConfigPublisher(dsn)
+    feed = ConfigFeed(registry, dsn)
+    try:
+        await publisher.publish(make_config(scenario_id="before"))
+        await feed.start()
+        await broker.stop()
+        with pytest.raises((KafkaError, OSError, TimeoutError)):
+            await publisher.publish(make_config(scenario_id="during"))
+        assert not feed.healthy
+        assert registry.get("acme", "before") is not None
+        await broker.run()
+        await publisher.publish(make_config(scenario_id="after"))
+        async with asyncio.timeout(30):
+            await registry.came["after"].wait()
+    finally:
+        await feed.stop()
+        await publisher.stop()
+        await broker.stop()
 
 
 async def test_a_reader_waits_for_a_broker_that_is_away() -> None:
