@@ -19,7 +19,7 @@ class StreamConfig:
     heartbeat_interval_s: float = 3.0
     discovery_interval_s: float = 2.0  # how old the list of topics may be: a new tenant is found within it
     lane_depth: int = 2  # batches of one partition held by an agent: the one at work, and what follows
-    drain_timeout_s: float = 5.0  # how long a rebalance or a stop waits for the batches at work
+    drain_timeout_s: float = 4.0  # how long a rebalance or a stop waits for the batches at work
     replication_factor: int = 1  # of the topics that the judge makes
     retention_ms: int = 7 * 24 * 60 * 60 * 1000
 

@@ -22,6 +22,10 @@ def decayed(weight: float, timestamp: int, landmark: int, half_life_ms: int) -> 
     return weight * math.exp2(max(-MAX_EXPONENT, min(MAX_EXPONENT, exponent)))
 
 
-def landmark_of(timestamp: int) -> int:
-    """The landmark, in ms, of a tenant whose first event has that timestamp: the beginning of its day."""
-    return timestamp - timestamp % DAY_MS
+def landmark_of(received_at: int) -> int:
+    """The landmark, in ms, of a tenant whose first event arrived then: the beginning of that day.
+
+    The time of arrival, not of the event: one event dated back to the year 2000 must not put the landmark there,
+    from where every score of today would be beyond what a float64 holds.
+    """
+    return received_at - received_at % DAY_MS

@@ -201,7 +201,7 @@ class RedisFeatureSink:
         split = frozenset[str]()
         duplicates = 0
         for _ in range(MAX_ROUNDS):
-            landmark = self._landmarks.get(place.tenant) or (landmark_of(events[0].timestamp) if events else 0)
+            landmark = self._landmarks.get(place.tenant) or (landmark_of(events[0].received_at) if events else 0)
             deltas = builder.build(events, landmark, split=split) if events else None
             answer = await self._run(place, target, deltas.blob if deltas else b"", landmark)
             if isinstance(answer, _Found):

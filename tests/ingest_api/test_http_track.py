@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ingest_api.deps import MAX_BATCH_BYTES
 from schemas.limits import MAX_EVENT_BYTES
 from tests.factories import NOON, make_body
 from tests.ingest_api.doors import FakePublisher, http_door
@@ -196,3 +197,32 @@ async def test_counts_what_it_was_given() -> None:
         "validation_warnings": 1,
         "success_rate": 100.0,
     }
+
+
+@pytest.mark.parametrize(("path", "bound"), [(TRACK, MAX_EVENT_BYTES), (f"{TRACK}/batch", MAX_BATCH_BYTES)])
+async def test_stops_reading_a_body_without_a_length_where_its_bound_is(path: str, bound: int) -> None:
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while True:
+            read += 4096
+            yield b" " * 4096
+
+    async with http_door() as door:
+        answer = await door.post(path, content=endless(), headers=JSON)
+    assert answer.status_code == 413
+    assert answer.headers["connection"] == "close"
+    assert read <= bound + 2 * 4096
+
+
+async def test_takes_an_event_in_chunks() -> None:
+    body = json.dumps(make_body()).encode()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 7):
+            yield body[start : start + 7]
+
+    async with http_door() as door:
+        answer = await door.post(TRACK, content=chunks(), headers=JSON)
+    assert answer.status_code == 200

@@ -10,7 +10,7 @@ import clickhouse_connect
 import pytest
 from redis.asyncio import Redis
 
-from infra.stack.kinds import StackKind
+from infra.stack.kinds import STACK_KINDS
 from infra.stack.ports import free_ports
 from infra.stack.server import Server
 from infra.stack.servers import build_server
@@ -23,7 +23,7 @@ from streams.migrations import migrate
 from streams.workers import run_analytics, run_features, run_judge
 from tests.factories import make_event
 from tests.streams.fakes import FakeJudge
-from tests.streams.live import fill, make_config, make_topic, producer_client, role
+from tests.streams.live import committed, fill, make_config, make_topic, producer_client, role
 from tests.streams.test_judge_agent import read
 
 HALF_HOUR_MS = 30 * 60 * 1000
@@ -36,7 +36,7 @@ async def own_server(name: str, kind: str, folder: Path) -> AsyncIterator[tuple[
     if kind == "docker":
         pytest.skip("a container gets another port when it is started again")
     (port,) = free_ports(1)
-    server = build_server(name, kind, folder, port)
+    server = build_server(name, next(known for known in STACK_KINDS if known == kind), folder, port)
     await server.start()
     await server.wait_ready()
     try:
@@ -50,7 +50,7 @@ async def kill(server: Server) -> None:
     await server.wait()
 
 
-async def test_the_judge_outlasts_a_broker_that_dies(stack_kind: StackKind, tenant: str, tmp_path: Path) -> None:
+async def test_the_judge_outlasts_a_broker_that_dies(stack_kind: str, tenant: str, tmp_path: Path) -> None:
     async with own_server("kafka", stack_kind, tmp_path) as (server, port):
         kafka = f"127.0.0.1:{port}"
         await make_topic(kafka, raw_topic(tenant), partitions=1)
@@ -70,7 +70,28 @@ async def test_the_judge_outlasts_a_broker_that_dies(stack_kind: StackKind, tena
         assert list(dict.fromkeys(offsets)) == list(range(400)), "first occurrences are in raw order"
 
 
-async def test_analytics_waits_for_clickhouse(kafka: str, stack_kind: StackKind, tenant: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("settled", [True, False], ids=["idle", "at work"])
+async def test_a_worker_stops_within_ten_seconds_while_kafka_is_away(
+    stack_kind: str, tenant: str, tmp_path: Path, settled: bool
+) -> None:
+    async with own_server("kafka", stack_kind, tmp_path) as (server, port):
+        kafka = f"127.0.0.1:{port}"
+        await make_topic(kafka, raw_topic(tenant), partitions=1)
+        stop, ready = asyncio.Event(), asyncio.Event()
+        config = make_config(kafka)
+        worker = asyncio.ensure_future(run_judge(config, FakeJudge(), stop, ready))
+        await asyncio.wait_for(ready.wait(), WAIT_S)
+        await fill(kafka, raw_topic(tenant), 2000, partitions=1)
+        if settled:
+            async with asyncio.timeout(WAIT_S):
+                while await committed(kafka, config.group("judge"), raw_topic(tenant)) != {0: 2000}:
+                    await asyncio.sleep(0.1)
+        await kill(server)
+        stop.set()
+        await asyncio.wait_for(worker, 10)
+
+
+async def test_analytics_waits_for_clickhouse(kafka: str, stack_kind: str, tenant: str, tmp_path: Path) -> None:
     async with own_server("clickhouse", stack_kind, tmp_path) as (server, port):
         client = await clickhouse_connect.get_async_client(dsn=f"http://127.0.0.1:{port}")
         await migrate(client)

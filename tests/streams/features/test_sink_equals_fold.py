@@ -98,7 +98,7 @@ async def test_redis_holds_what_the_specification_says(
                 assert await worker.apply(earlier) == FenceMoved(last)
         assert await sink.fence(tenant, 0) == (1, last)
 
-    landmark = landmark_of(events[0].timestamp)
+    landmark = landmark_of(events[0].received_at)
     expected = fold(events, signals=signals, landmark=landmark, catalogue=CATALOGUE, sizes=SMALL)
     assert await held_in(redis_client, tenant) == held_by(expected)
 
@@ -116,7 +116,7 @@ async def test_two_partitions_of_a_tenant_add_up_to_one(
     await sink.apply(tenant, 0, 1, None, 1000, events)
     await sink.apply(tenant, 1, 7, None, 1000, others)
 
-    landmark = landmark_of(events[0].timestamp)
+    landmark = landmark_of(events[0].received_at)
     expected = fold([*events, *others], signals=signals, landmark=landmark, catalogue=CATALOGUE, sizes=SMALL)
     assert await held_in(redis_client, tenant) == held_by(expected)
 
