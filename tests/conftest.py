@@ -44,7 +44,7 @@ def _docker_refusal() -> str | None:
     try:
         with closing(docker.DockerClient(base_url=host, version="auto", timeout=2)) as client:
             client.ping()
-    except Exception as error:  # noqa: BLE001 - requests' and docker's errors alike
+    except Exception as error:
         return f"no Docker engine: {error}"
     return None
 

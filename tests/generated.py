@@ -25,10 +25,10 @@ def codes() -> str:
 
 def metric_names() -> str:
     declared = [value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
-    rows = [
+    rows: list[tuple[str, str, str, str]] = [
         (
             f"`{m._name}{'_total' if m._type == 'counter' else ''}`",
-            m._type,
+            str(m._type),
             ", ".join(m._labelnames) or "-",
             m._documentation,
         )
@@ -41,7 +41,7 @@ def templates() -> str:
     parts = ["# Scenario templates\n\n`r:` names the actions for which a field is required.\n"]
     for template in load_templates().values():
         rows = [
-            (f"`{f.field_name}`", f.field_type, ", ".join(f.required_for) or "-", f.description)
+            (f"`{f.field_name}`", str(f.field_type), ", ".join(f.required_for) or "-", str(f.description))
             for f in template.fields
         ]
         actions = ", ".join(f"{action} ({weight:g})" for action, weight in template.actions.items())

@@ -57,7 +57,7 @@ class Engine:
                 return _insert(session, request.insert, request.parameters)
             return _query(session, request)
         except UnicodeDecodeError as error:
-            raise EngineError(f"Code: 62. DB::Exception: the statement is not UTF-8: {error}. (SYNTAX_ERROR)") from error
+            raise EngineError(f"Code: 62. DB::Exception: the statement is not UTF-8: {error} (SYNTAX_ERROR)") from error
         except RuntimeError as error:  # chdb's own errors are of this class
             raise EngineError(str(error)) from error
         finally:

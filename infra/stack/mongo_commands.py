@@ -168,15 +168,16 @@ class Commands:
         before = self._select(database, name, {"filter": spec, "sort": command.get("sort"), "limit": 1})
         key = {"_id": before[0]["_id"]} if before else spec
         if command.get("remove"):
-            done = self._delete(database, {"delete": name, "deletes": [{"q": key, "limit": 1}]}) if before else {"n": 0}
-            return {"value": before[0] if before else None, "lastErrorObject": {"n": done["n"]}}
+            deletes = [{"q": key, "limit": 1}] if before else []
+            removed = self._delete(database, {"delete": name, "deletes": deletes})
+            return {"value": before[0] if before else None, "lastErrorObject": {"n": removed["n"]}}
         statement = {"q": key, "u": command["update"], "upsert": command.get("upsert", False)}
         done = self._update(database, {"update": name, "updates": [statement]})
         if "writeErrors" in done:
             raise CommandError(DUPLICATE_KEY, "DuplicateKey", done["writeErrors"][0]["errmsg"])
         if command.get("new"):
-            changed = done["upserted"][0]["_id"] if "upserted" in done else before and before[0]["_id"]
-            after = self._select(database, name, {"filter": {"_id": changed}, "limit": 1}) if changed else []
+            changed = done.get("upserted", before)
+            after = self._select(database, name, {"filter": {"_id": changed[0]["_id"]}}) if changed else []
             return {"value": after[0] if after else None, "lastErrorObject": {"n": done["n"]}}
         return {"value": before[0] if before else None, "lastErrorObject": {"n": done["n"]}}
 

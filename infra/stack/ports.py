@@ -9,7 +9,9 @@ class PortInUseError(RuntimeError):
     """A port that was asked for by number is taken."""
 
     def __init__(self, port: int, flag: str) -> None:
-        super().__init__(f"port {port} is in use: stop what listens there, or choose another with {flag} (0 = any free)")
+        super().__init__(
+            f"port {port} is in use: stop what listens there, or choose another with {flag} (0 = any free)"
+        )
         self.port = port
 
 

@@ -55,7 +55,7 @@ class Stack:
 
 
 def build_stack(kind: StackKind, data_dir: Path) -> Stack:
-    """The four servers on free ports, data in `data_dir/<server>`, logs in `data_dir/logs/<server>.log`; not started."""
+    """The four servers on free ports, data in `data_dir/<server>`, logs in `data_dir/logs`; not started."""
     data_dir = data_dir.absolute()
     ports = dict(zip(SERVERS, free_ports(len(SERVERS)), strict=True))
     servers = {name: build_server(name, kind, data_dir, ports[name]) for name in SERVERS}

@@ -165,6 +165,6 @@ async def lists_are_there(platform: Platform, users: set[str]) -> None:
 async def eventually(ask: Any, is_so: Any) -> Any:
     """The first answer that is so; after the time allowed the last one, for the test to judge."""
     deadline = time.monotonic() + SETTLED_WITHIN_S
-    while not is_so(found := await ask()) and time.monotonic() < deadline:  # noqa: ASYNC110  # others do the work
+    while not is_so(found := await ask()) and time.monotonic() < deadline:  # others do the work
         await asyncio.sleep(0.25)
     return found

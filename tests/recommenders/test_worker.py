@@ -81,7 +81,7 @@ async def running(kafka: KafkaDsn, redis: Redis, group: str, **settings: Any) ->
 async def eventually(call: Callable[[], Awaitable[T | None]]) -> T:
     """The first answer that is true; the test fails when there is none in time."""
     async with asyncio.timeout(PATIENCE_S):
-        while not (answer := await call()):  # noqa: ASYNC110 - another process's state has no event
+        while not (answer := await call()):
             await asyncio.sleep(0.02)
     return answer
 

@@ -131,7 +131,7 @@ async def test_validated_and_rejected_topics_become_rows(kafka: str, clickhouse:
         return events == total and await count(clickhouse, "rejected_behaviors", f"tenant_id = '{tenant}'") == 1
 
     async with role(lambda stop, ready: run_analytics(config, clickhouse, stop, ready)), asyncio.timeout(30):
-        while not await arrived():  # noqa: ASYNC110 - a table tells nobody
+        while not await arrived():
             await asyncio.sleep(0.1)
     sink = ClickHouseSink(clickhouse)
     tps = [TP(validated_topic(tenant), partition) for partition in range(2)]

@@ -43,7 +43,7 @@ async def partitions_of(kafka: str, topic: str) -> int:
 
 async def wait_for_partitions(kafka: str, topic: str, count: int) -> None:
     async with asyncio.timeout(READ_S):
-        while await partitions_of(kafka, topic) < count:  # noqa: ASYNC110 - the broker tells nobody
+        while await partitions_of(kafka, topic) < count:
             await asyncio.sleep(0.1)
 
 

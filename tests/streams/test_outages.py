@@ -129,7 +129,7 @@ async def test_a_redis_that_lost_everything_is_filled_again(kafka: str, redis_cl
 
     async def events_reach(count: int) -> None:
         async with asyncio.timeout(WAIT_S):
-            while int(await redis_client.hget(session, "events") or 0) != count:  # noqa: ASYNC110 - Redis tells nobody
+            while int(await redis_client.hget(session, "events") or 0) != count:
                 await asyncio.sleep(0.05)
 
     async with role(lambda stop, ready: run_features(make_config(kafka), sink, FakeJudge(), stop, ready)):

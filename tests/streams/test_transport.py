@@ -196,5 +196,5 @@ async def _lines(file: Path, count: int) -> bool:
 
 async def _until(condition, timeout_s: float = 60) -> None:  # type: ignore[no-untyped-def]
     async with asyncio.timeout(timeout_s):
-        while not await condition():  # noqa: ASYNC110 - the broker tells nobody when it has committed
+        while not await condition():
             await asyncio.sleep(0.05)
