@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient as ClickHouse
 from redis.asyncio import Redis
@@ -19,6 +18,7 @@ from schemas.topics import raw_topic
 
 POLL_S: Final = 0.25
 STUCK_AFTER_S: Final = 45.0  # without any progress
+SETTLED_S: Final = 1.0
 RECENT: Final = 100  # how many of a user's events `user:recent` keeps
 
 
@@ -135,19 +135,18 @@ class Facts:
         )
         return [(item.decode(), score) for item, score in rows]
 
-    async def list_made_after(self, user_id: str, scene: str, items: set[str], timeout_s: float = 20.0) -> None:
-        """Until the user's kept list was made in the knowledge of these plays: none of them stands in it."""
-        recent, cache = self.keys.key("user:recent", user_id), self.keys.key("rec:cache", user_id, scene)
-        deadline = time.monotonic() + timeout_s
+    async def list_settled(self, user_id: str, scene: str, after_ms: int, timeout_s: float = 30.0) -> None:
+        """Until the user's kept list was made after that moment, and has not been made again for a second."""
+        meta = self.keys.key("rec:meta", user_id, scene)
+        made, seen_at, deadline = 0, time.monotonic(), time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            taken = {msgspec.json.decode(entry)[0] for entry in await cast(Any, self.redis.lrange(recent, 0, -1))}
-            kept = {item.decode() for item in await cast(Any, self.redis.lrange(cache, 0, -1))}
-            if items <= taken and kept and not items & kept:
+            latest = int(await cast(Any, self.redis.hget(meta, "computed_at")) or 0)
+            if latest != made:
+                made, seen_at = latest, time.monotonic()
+            if made > after_ms and time.monotonic() - seen_at > SETTLED_S:
                 return
             await asyncio.sleep(POLL_S / 5)
-        raise OperatorError(
-            f"the recommendations of user {user_id} were not renewed within {timeout_s:.0f} s: see its log"
-        )
+        raise OperatorError(f"user {user_id} got no new recommendations within {timeout_s:.0f} s: see recommend.log")
 
     async def _records(self) -> int:
         """Records that the tenant's raw topic has taken, by its end offsets."""
