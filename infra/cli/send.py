@@ -64,7 +64,7 @@ def find_platform(endpoints: Path | None, data_dir: Path | None) -> tuple[Settin
     running: Running | None
     if endpoints is not None:
         running = read_endpoints(endpoints)
-        settings = load_settings(running.dsns())
+        settings = load_settings(running.dsns()).with_overrides(**running.dsns())
     else:
         settings, running = cli_settings(data_dir)
     if running is not None:

@@ -1,6 +1,5 @@
 """`millrace tail`."""
 
-import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -9,12 +8,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from infra.cli.run import run_async
 from infra.cli.running import AsJson, DataDir, cli_settings
 from infra.errors import OperatorError, ServerAwayError
+from infra.partitions import partitions_of
 from schemas.dead_letter import decode_dead_letter
 from schemas.kafka import KafkaDsn
 from schemas.topics import is_tenant, raw_topic, rejected_topic, validated_topic
@@ -103,7 +103,7 @@ def moment(ms: int) -> str:
 async def _follow(kafka: KafkaDsn, topic: str, last: int, count: int | None, write: Callable[[Any], str]) -> None:
     shown = 0
     async with _consumer(kafka) as consumer:
-        await _assign(consumer, topic, last)
+        await _assign(consumer, kafka, topic, last)
         while count is None or shown < count:
             try:
                 batches = await consumer.getmany(timeout_ms=POLL_MS)
@@ -130,16 +130,11 @@ async def _consumer(kafka: KafkaDsn) -> AsyncIterator[AIOKafkaConsumer]:
         await consumer.stop()
 
 
-async def _assign(consumer: AIOKafkaConsumer, topic: str, last: int) -> None:
+async def _assign(consumer: AIOKafkaConsumer, kafka: KafkaDsn, topic: str, last: int) -> None:
     """All partitions, without a group: a look must not take part in anybody's work."""
-    if topic not in await consumer.topics():
+    places = await partitions_of(kafka, topic)
+    if not places:
         raise OperatorError(f"there is no topic {topic} yet: send the tenant's first event, then try again")
-    await consumer._client.force_metadata_update()
-    partitions = None
-    while not partitions:
-        partitions = consumer.partitions_for_topic(topic)
-        await asyncio.sleep(0.05)
-    places = [TopicPartition(topic, number) for number in partitions]
     consumer.assign(places)
     begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
     for place in places:

@@ -36,7 +36,7 @@ class Api:
     async def explain_refusal(self, event: bytes) -> str:
         """What /validate says of an event."""
         answer = await self._client.post("/api/v1/behaviors/validate", content=event, headers=_JSON)
-        return str(answer.json().get("message", answer.text))
+        return f"{answer.status_code} {answer.json().get('message', '')}"
 
     async def recommend(self, user_id: str, size: int) -> list[dict[str, Any]]:
         """Items as the API answers them: item_id, name, recall_source, reason and more."""

@@ -1,17 +1,19 @@
 """What the servers themselves say of the demo's events: Kafka, ClickHouse and Redis, never the sender."""
 
 import asyncio
+import base64
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from clickhouse_connect.driver.asyncclient import AsyncClient as ClickHouse
 from redis.asyncio import Redis
 
 from infra.demo.data import TENANT
 from infra.errors import OperatorError
+from infra.partitions import partitions_of
 from schemas.kafka import KafkaDsn
 from schemas.keys import KeySpace
 from schemas.topics import raw_topic
@@ -40,9 +42,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterRow:
+    """`original`: the bytes as they came."""
+
     reasons: list[str]
     message: str
-    original: str
+    original: bytes
     place: str
 
 
@@ -118,7 +122,8 @@ class Facts:
             "WHERE tenant_id = {t:String} AND has(reason_codes, {reason:String}) LIMIT 1",
             reason=reason,
         )
-        return DeadLetterRow(*rows[0])
+        reasons, message, original, place = rows[0]
+        return DeadLetterRow(reasons, message, base64.b64decode(original), place)
 
     async def rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The answer to a query whose `{t:String}` is the tenant."""
@@ -153,9 +158,7 @@ class Facts:
         consumer = AIOKafkaConsumer(**self._kafka.client_options())
         await consumer.start()
         try:
-            await consumer.topics()
-            numbers = consumer.partitions_for_topic(raw_topic(TENANT)) or set()
-            ends = await consumer.end_offsets([TopicPartition(raw_topic(TENANT), number) for number in numbers])
+            ends = await consumer.end_offsets(await partitions_of(self._kafka, raw_topic(TENANT)))
             return sum(ends.values())
         finally:
             await consumer.stop()

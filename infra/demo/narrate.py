@@ -36,7 +36,7 @@ class Story:
         return f"{movie.title} ({movie.year})" if movie.year else movie.title
 
     def say(self, sentence: str) -> None:
-        self.console.print(escape(sentence))
+        self.console.print(escape(sentence), soft_wrap=not self.console.is_terminal)
 
     def heading(self, text: str) -> None:
         self.console.print(f"\n[bold]{escape(text)}[/]")
@@ -54,7 +54,12 @@ class Story:
         )
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-        table = Table(box=box.SIMPLE_HEAD if self.console.is_terminal else None, pad_edge=False, show_edge=False)
+        table = Table(
+            box=box.SIMPLE_HEAD if self.console.is_terminal and any(columns) else None,
+            pad_edge=False,
+            show_edge=False,
+            show_header=any(columns),
+        )
         for column in columns:
             table.add_column(column, justify="right" if column in right else "left", overflow="fold")
         for row in rows:
@@ -122,7 +127,9 @@ class Story:
         self.table(("", "film", "recall_source", "reason"), rows)
 
     def dead_letter(self, letter: DeadLetterRow) -> None:
-        self.say(f"{', '.join(letter.reasons)}: {letter.message}\n  at {letter.place}\n  {letter.original[:200]}")
+        self.say(
+            f"{', '.join(letter.reasons)}: {letter.message}\n  at {letter.place}\n  {letter.original.decode(errors='replace')[:200]}"
+        )
 
 
 def moment(ms: int) -> str:

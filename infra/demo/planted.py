@@ -28,16 +28,17 @@ def refused_at_the_door(now_ms: int) -> list[bytes]:
     return [_event(now_ms, item_id=None), _event(now_ms, action_type="teleport")]
 
 
-def warned(now_ms: int, label: str) -> list[bytes]:
-    """Events that are taken, each with a warning. `label` makes their ids differ from another door's."""
+def warned(now_ms: int, door: str) -> list[bytes]:
+    """Events that are taken by a door, each with a warning."""
     cases: list[Mapping[str, Any]] = [
         {"action_type": "play_end"},  # requires video_data
         {"action_type": "play_end", "scenario_data": {"video_data": _WATCHED | {"completion_rate": 1.8}}},
-        {"action_type": "share", "scenario_data": {"video_data": {"seen_with": "friends"}}},
         {"action_type": "add_cart"},  # no action of films
         {"scenario_id": "trailers"},  # has no tracking config
     ]
-    return [_event(now_ms, event_id=f"planted_{label}_{number}", **case) for number, case in enumerate(cases)]
+    if door != "grpc":  # an undeclared field is not even expressible in protobuf
+        cases.append({"action_type": "share", "scenario_data": {"video_data": {"seen_with": "friends"}}})
+    return [_event(now_ms, event_id=f"planted_{door}_{number}", **case) for number, case in enumerate(cases)]
 
 
 _WATCHED: Final = {"duration": 5400, "watch_duration": 5400, "completion_rate": 1.0}

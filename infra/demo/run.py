@@ -3,11 +3,10 @@
 import asyncio
 import shutil
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import httpx
 import msgspec
@@ -22,17 +21,22 @@ from infra.demo.data import SCENARIO, TENANT, MovieLens, Rating, events_of, item
 from infra.demo.facts import Facts
 from infra.demo.facts import Progress as Drain
 from infra.demo.narrate import Story
+from infra.demo.scenes import (
+    tell_dead_letter,
+    tell_features,
+    tell_query,
+    tell_recommendations,
+    tell_verdicts,
+    tell_where_next,
+)
 from infra.doors.door import Addresses, Door, DoorName, open_door
 from infra.doors.sending import Sent, send_all
 from infra.errors import OperatorError
 from infra.platform import Platform, start_platform
-from infra.settings import Settings, load_settings
+from infra.settings import Settings
 from schemas.clock import system_clock
 
 DOORS: Final[tuple[DoorName, ...]] = ("http", "grpc", "kafka")
-GENRE: Final = "Animation"
-PLAYS: Final = 10
-SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,11 @@ class Options:
     keep: bool
 
 
-async def run_demo(options: Options, settings: Settings, story_of: type[Story] = Story) -> None:
+async def run_demo(options: Options, settings: Settings) -> None:
     """Raises OperatorError when anything cannot be had, or the numbers do not add up."""
     data = await load_movielens(settings.cache)
     ratings = data.ratings[-options.events :]
-    story = story_of(data.movies)
+    story = Story(data.movies)
     story.say(
         f"MovieLens 100K: the {len(ratings):,} most recent ratings by {len({r.user_id for r in ratings})} people, "
         f"{len(data.movies):,} films. 4 or 5 stars are a like, fewer a play; times are shifted so that the last is now."
@@ -58,12 +62,14 @@ async def run_demo(options: Options, settings: Settings, story_of: type[Story] =
     story.say("Starting Kafka, Redis, ClickHouse, MongoDB, two doors and three workers ...")
     async with start_platform(options.data_dir, "embedded", say=story.say) as platform:
         story.say(f"Ready after {time.perf_counter() - began:.0f} s. Logs: {options.data_dir / 'logs'}")
-        await _tell(platform, data, ratings, story)
+        await _tell(platform, data, ratings, story, options, settings)
         story.say(f"Whole demo: {time.perf_counter() - began:.0f} s.")
         if options.keep:
             story.say("Staying up until Ctrl-C.")
             await asyncio.Event().wait()
-    story.say(f"Stopped. To look around yourself: millrace demo --keep (data stays in {options.data_dir})")
+    story.say(
+        f"Stopped. The data stays in {options.data_dir}; millrace up --data-dir {options.data_dir} serves it again."
+    )
 
 
 def fresh_directory(data_dir: Path) -> None:
@@ -76,11 +82,13 @@ def fresh_directory(data_dir: Path) -> None:
         shutil.rmtree(data_dir)
 
 
-async def _tell(platform: Platform, data: MovieLens, ratings: Sequence[Rating], story: Story) -> None:
+async def _tell(
+    platform: Platform, data: MovieLens, ratings: Sequence[Rating], story: Story, options: Options, settings: Settings
+) -> None:
     running = msgspec.convert(platform.endpoints, Running)
     headers = {"X-Tenant-ID": TENANT}
     async with (
-        open_deps(load_settings(running.dsns())) as deps,
+        open_deps(settings.with_overrides(**running.dsns())) as deps,
         httpx.AsyncClient(base_url=running.http, headers=headers, timeout=30) as client,
     ):
         api = Api(client)
@@ -89,12 +97,12 @@ async def _tell(platform: Platform, data: MovieLens, ratings: Sequence[Rating], 
             facts = Facts(deps.kafka, clickhouse, cast(Redis, deps.redis))
             await _set_up(api, data, story)
             sent, drain = await _send_and_drain(deps, running, facts, ratings, story)
-            await _verdicts(facts, sent, drain, story)
-            await _features(facts, ratings, story)
-            await _recommendations(api, facts, data, ratings, story)
-            await _query(facts, story)
-            await _letter(api, facts, story)
-            _where_next(running, story)
+            await tell_verdicts(facts, sent, drain, story)
+            await tell_features(facts, ratings, story)
+            await tell_recommendations(api, facts, data, ratings, story)
+            await tell_query(facts, story)
+            await tell_dead_letter(api, facts, story)
+            tell_where_next(running, options.data_dir, story)
         finally:
             await clickhouse.close()
 
@@ -159,98 +167,3 @@ async def _wait(facts: Facts, sent: int, bars: Bars) -> Drain:
         bars.update(recents, completed=now.recents, total=now.recents_due)
 
     return await facts.drained(sent, show)
-
-
-async def _verdicts(facts: Facts, sent: dict[str, Sent], drain: Drain, story: Story) -> None:
-    story.heading("What became of them, as ClickHouse and Redis say")
-    story.doors(sent, await facts.by_door())
-    refused = sum((run.reasons for run in sent.values()), Counter[str]())
-    story.say("Refused at the door, so never sent on: " + ", ".join(f"{n} {code}" for code, n in refused.items()) + ".")
-    story.verdicts(drain, *await facts.warnings(), await facts.reasons())
-    total = sum(run.taken for run in sent.values())
-    story.sum_up(total, drain)
-    if not (drain.adds_up and drain.in_kafka == total):
-        raise OperatorError("the numbers do not add up: this is a bug, please report it with the logs")
-
-
-async def _features(facts: Facts, ratings: Sequence[Rating], story: Story) -> None:
-    user = ratings[-1].user_id
-    story.heading(f"The current session of user {user} (Redis {facts.keys.key('user:session', user)})")
-    story.session(user, await facts.session(user))
-    story.heading(f"Hot in {GENRE} (Redis {facts.keys.key('hot:category', GENRE)})")
-    story.hot(await facts.hot(GENRE, SHOWN))
-
-
-async def _recommendations(api: Api, facts: Facts, data: MovieLens, ratings: Sequence[Rating], story: Story) -> None:
-    user, plays = choose_viewer(data, ratings)
-    await facts.list_settled(user, "home", after_ms=0)
-    before = await api.recommend(user, SHOWN)
-    story.heading(f"Recommended to user {user}")
-    story.recommendations(before)
-    for item in plays:
-        await api.track(_play(user, item))
-    acknowledged_ms = system_clock()
-    story.heading(f"User {user} plays ten of {GENRE}: {', '.join(map(story.title, plays[:3]))} ...")
-    await facts.list_settled(user, "home", after_ms=acknowledged_ms)
-    after = await api.recommend(user, SHOWN)
-    story.recommendations(after, frozenset(item["item_id"] for item in before))
-
-
-def choose_viewer(data: MovieLens, ratings: Sequence[Rating]) -> tuple[str, list[str]]:
-    """The latest person with a short history and little of the genre, and ten of its favourites they have not seen."""
-    seen: dict[str, set[str]] = {}
-    fans: Counter[str] = Counter()
-    for rating in ratings:
-        seen.setdefault(rating.user_id, set()).add(rating.item_id)
-        if GENRE in data.movies[rating.item_id].genres:
-            fans[rating.item_id] += 1
-
-    def of_genre(user: str) -> int:
-        return sum(item in fans for item in seen[user])
-
-    latest_first = list(dict.fromkeys(rating.user_id for rating in reversed(ratings)))
-    user = min(latest_first, key=lambda name: of_genre(name) > 1 or not 10 <= len(seen[name]) <= 60)
-    return user, [item for item, _ in fans.most_common() if item not in seen[user]][:PLAYS]
-
-
-def _play(user: str, item: str) -> dict[str, Any]:
-    return {
-        "scenario_id": SCENARIO,
-        "user_id": user,
-        "item_id": item,
-        "action_type": "play",
-        "context": {"device_type": "tablet", "scene": "home"},
-    }
-
-
-QUERY: Final = """SELECT item_id, count() AS events, round(100 * countIf(action_type = 'like') / events) AS liked_percent
-FROM user_behaviors WHERE scenario_id = 'movies' GROUP BY item_id ORDER BY events DESC LIMIT 5"""
-
-
-async def _query(facts: Facts, story: Story) -> None:
-    story.heading("A question to ClickHouse")
-    story.say(QUERY)
-    rows = [(story.title(item), events, f"{liked:.0f}") for item, events, liked in await facts.rows(QUERY)]
-    story.table(("film", "events", "liked_percent"), rows, right=("events", "liked_percent"))
-
-
-async def _letter(api: Api, facts: Facts, story: Story) -> None:
-    story.heading("A dead letter, explained")
-    letter = await facts.dead_letter("timestamp_in_future")
-    story.dead_letter(letter)
-    story.say(f"  POST /api/v1/behaviors/validate says the same: {await api.explain_refusal(letter.original.encode())}")
-
-
-def _where_next(running: Running, story: Story) -> None:
-    port = running.redis.rsplit(":", 1)[1].split("/")[0]
-    story.heading("Where to look next, while a stack is up (millrace demo --keep, or millrace up)")
-    story.table(
-        ("", ""),
-        [
-            ("the API", f"{running.http}/api/v1/docs and /api/v1/openapi.json"),
-            ("events as they come", f"millrace tail {TENANT}"),
-            ("any query", "millrace sql 'SELECT * FROM user_behaviors LIMIT 5'"),
-            ("features", f"redis-cli -p {port} hgetall {TENANT}:user:session:1"),
-            ("the servers", "millrace doctor"),
-        ],
-    )

@@ -36,7 +36,7 @@ def proto_event(line: bytes) -> pb.BehaviorEvent:
         _set_action(event, plain.get("action_type"))
         _set_context(event.context, plain.get("context") or {})
         if isinstance(data := plain.get("scenario_data"), dict):
-            ParseDict(data, event.scenario_data, ignore_unknown_fields=True)
+            ParseDict(data, event.scenario_data)  # a field that protobuf does not know is not dropped in silence
         if isinstance(extra := plain.get("extra_data"), dict):
             event.extra_data.update(extra)
     except (msgspec.MsgspecError, ParseError, ValueError, TypeError, AttributeError) as error:

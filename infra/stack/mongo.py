@@ -10,12 +10,12 @@ from infra.stack.kinds import NotSetUpError, StackKind
 from infra.stack.ports import LOOPBACK
 from infra.stack.server import Server
 
-FERRETDB_VERSION = "1.24.2"
+FERRETDB_BUILD = "1.24.2-1"  # its version, and the count of our builds of it: see native.py for what is patched
 
 
 def ferretdb_binary() -> Path:
     """Where the built FerretDB is kept; may not exist yet."""
-    return cache_dir() / f"ferretdb-{FERRETDB_VERSION}" / "ferretdb"
+    return cache_dir() / f"ferretdb-{FERRETDB_BUILD}" / "ferretdb"
 
 
 def mongo_server(kind: StackKind, data_dir: Path, log: Path, port: int) -> Server:

@@ -20,6 +20,8 @@ from infra.stack.kinds import NotSetUpError
 from infra.stack.mongo import ferretdb_binary
 
 FERRETDB_SOURCE = Path(__file__).parents[1] / "native" / "ferretdb"
+FERRETDB_MODULE = "github.com/FerretDB/FerretDB"
+_UPDATE_CALL = 'result, err := common.UpdateDocument(ctx, c, "update", iter, &u)'
 
 console = Console(stderr=True, highlight=False)
 
@@ -28,11 +30,13 @@ class SetUpError(RuntimeError):
     """A native server cannot be had on this machine; the message says what to do."""
 
 
-def _run(command: Sequence[str], cwd: Path | None = None) -> None:
+def _run(command: Sequence[str], cwd: Path | None = None) -> str:
+    """What the command prints; SetUpError with its last words when it fails."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
     if done.returncode != 0:
         last = " ".join((done.stderr or done.stdout).strip().splitlines()[-2:])
         raise SetUpError(f"`{' '.join(command)}` failed: {last}")
+    return done.stdout
 
 
 def install_redis() -> str:
@@ -63,11 +67,36 @@ def build_ferretdb() -> str:
     if go is None:
         raise SetUpError("Go is missing, which builds FerretDB: install Go 1.22 or newer so that `go` is on the PATH")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        built = Path(scratch) / "ferretdb"
-        _run([go, "build", "-trimpath", "-mod=readonly", "-o", str(built), "."], cwd=FERRETDB_SOURCE)
-        built.rename(target)
+    _run([go, "mod", "download"], cwd=FERRETDB_SOURCE)
+    with tempfile.TemporaryDirectory(dir=target.parent) as name:
+        scratch = Path(name)
+        modfile = _patch_bulk_update(go, scratch)
+        command = [go, "build", "-trimpath", "-modfile", str(modfile), "-o", str(scratch / "ferretdb"), "."]
+        _run(command, cwd=FERRETDB_SOURCE)
+        (scratch / "ferretdb").rename(target)
     return f"ferretdb: built ({target})"
+
+
+def _patch_bulk_update(go: str, scratch: Path) -> Path:
+    """A go.mod that takes a copy of FerretDB in which a bulk update gives each operation's connection back.
+
+    FerretDB 1.24.2 holds one SQLite connection for every operation of an update command until its end, and has 100:
+    the 101st operation waits for ever, and the server with it.
+    """
+    original = Path(_run([go, "list", "-m", "-f", "{{.Dir}}", FERRETDB_MODULE], cwd=FERRETDB_SOURCE).strip())
+    copy = scratch / "source"
+    shutil.copytree(original, copy, copy_function=shutil.copyfile)
+    for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)  # Go's module cache is read-only, and so would the copy be
+    file = copy / "internal" / "handler" / "msg_update.go"
+    source = file.read_text()
+    if source.count(_UPDATE_CALL) != 1:
+        raise SetUpError(f"FerretDB's {file.name} is not the one that is patched here: check go.mod's version")
+    file.write_text(source.replace(_UPDATE_CALL, f"{_UPDATE_CALL}\n\t\tcloser.Close()"))
+    shutil.copyfile(FERRETDB_SOURCE / "go.sum", scratch / "go.sum")
+    modfile = scratch / "go.mod"
+    modfile.write_text((FERRETDB_SOURCE / "go.mod").read_text() + f"\nreplace {FERRETDB_MODULE} => {copy}\n")
+    return modfile
 
 
 def fetch_jars() -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from rich.console import Console

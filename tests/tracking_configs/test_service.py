@@ -3,11 +3,13 @@
 from typing import Any, cast
 
 import pytest
+from pymongo.errors import ServerSelectionTimeoutError
 
 from tests.tracking_configs.factories import NOON
 from tracking_configs.errors import (
     ConfigExistsError,
     ConfigNotFoundError,
+    ConfigStoreUnavailableError,
     InvalidConfigError,
     TemplateNotFoundError,
 )
@@ -104,3 +106,15 @@ async def test_a_bad_config_is_not_stored() -> None:
     with pytest.raises(InvalidConfigError, match="more than max_value"):
         await bench.create(fields={"duration": {"max_value": 0}})
     assert bench.store.configs == {}
+
+
+class AwayCollection:
+    def find(self, *_: Any) -> Any:
+        raise ServerSelectionTimeoutError("no server")
+
+
+async def test_a_store_that_is_away_says_so_and_that_a_retry_helps() -> None:
+    store = ConfigStore(cast(Any, {"tracking_configs": AwayCollection()}))
+    with pytest.raises(ConfigStoreUnavailableError, match="is away: ServerSelectionTimeoutError") as caught:
+        await store.get("acme", "feed")
+    assert (caught.value.status, caught.value.retryable) == (503, True)

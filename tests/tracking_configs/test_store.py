@@ -4,11 +4,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from tests.tracking_configs.factories import make_config, template_config
-from tracking_configs.errors import ConfigExistsError, ConfigStoreUnavailableError, InvalidCursorError
+from tracking_configs.errors import ConfigExistsError, InvalidCursorError
 from tracking_configs.model import TrackingConfig
 from tracking_configs.store import ConfigStore, Page
 
@@ -102,12 +101,3 @@ async def test_the_outbox_holds_what_was_not_published(store: ConfigStore, tenan
     assert await waiting() == [second]
     await store.mark_published(second)
     assert await waiting() == []
-
-
-async def test_a_store_that_is_away_says_so() -> None:
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient("mongodb://127.0.0.1:1", serverSelectionTimeoutMS=50)
-    try:
-        with pytest.raises(ConfigStoreUnavailableError, match="is away"):
-            await ConfigStore(client["millrace"]).get("acme", "feed")
-    finally:
-        await client.close()
