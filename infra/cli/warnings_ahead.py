@@ -3,11 +3,10 @@
 The same judge as at the doors and in the stream, over the configs in force, so the verdict is the same.
 """
 
+import asyncio
 import time
 from collections.abc import Iterator
-from typing import Self
-
-from aiokafka.errors import KafkaError
+from typing import Final, Self
 
 from infra.connections import Deps
 from infra.doors.door import DoorName
@@ -16,6 +15,8 @@ from schemas.topics import raw_topic
 from tracking_configs.feed import ConfigFeed
 from tracking_configs.judge import Arrival, Judge
 from tracking_configs.registry import ConfigRegistry
+
+PATIENCE_S: Final = 5.0
 
 
 class WarningCounter:
@@ -33,8 +34,9 @@ class WarningCounter:
         registry = ConfigRegistry()
         feed = ConfigFeed(registry, deps.kafka)
         try:
-            await feed.start()
-        except (KafkaError, OSError):
+            async with asyncio.timeout(PATIENCE_S):  # the feed itself waits for Kafka as long as it is away
+                await feed.start()
+        except TimeoutError:
             return cls(None, door)
         finally:
             await feed.stop()

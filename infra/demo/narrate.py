@@ -127,9 +127,8 @@ class Story:
         self.table(("", "film", "recall_source", "reason"), rows)
 
     def dead_letter(self, letter: DeadLetterRow) -> None:
-        self.say(
-            f"{', '.join(letter.reasons)}: {letter.message}\n  at {letter.place}\n  {letter.original.decode(errors='replace')[:200]}"
-        )
+        original = letter.original.decode(errors="replace")
+        self.say(f"{', '.join(letter.reasons)}: {letter.message}\n  at {letter.place}\n  {original[:200]}")
 
 
 def moment(ms: int) -> str:

@@ -115,7 +115,7 @@ def tell_where_next(running: Running, data_dir: Path, story: Story) -> None:
         [
             ("the API", f"{running.http}/api/v1/docs and /api/v1/openapi.json"),
             ("events as they come", f"millrace tail {TENANT} {where}"),
-            ("any query", f"millrace sql 'SELECT * FROM user_behaviors LIMIT 5' {where}"),
+            ("any query", f"millrace sql {where} 'SELECT * FROM user_behaviors LIMIT 5'"),  # noqa: S608
             ("features", f"redis-cli -p {port} hgetall {TENANT}:user:session:1"),
             ("the servers", f"millrace doctor {where}"),
         ],

@@ -7,6 +7,9 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import bson
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
 from montydb.errors import DuplicateKeyError, MontyError
 
 from infra.stack.mongo_documents import Document, Documents
@@ -15,10 +18,16 @@ DUPLICATE_KEY: Final = 11000
 COMMAND_NOT_FOUND: Final = 59
 CURSOR_NOT_FOUND: Final = 43
 BAD_VALUE: Final = 2
+CANNOT_CREATE_INDEX: Final = 67
+NOT_SUPPORTED: Final = 115
 FIRST_BATCH: Final = 101
 MAX_CURSORS: Final = 1000
+MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
 WIRE_VERSION: Final = 21  # MongoDB 7.0
 SERVER_VERSION: Final = "7.0.0-millrace"
+
+# What montydb and bson raise for input they cannot take.
+REFUSALS: Final = (MontyError, BSONError, ValueError, TypeError, KeyError, NotImplementedError)
 
 
 class CommandError(Exception):
@@ -38,7 +47,7 @@ class Commands:
         self._cursor_ids = itertools.count(1)
         self._handlers: dict[str, Callable[[str, Document], Document]] = {
             **dict.fromkeys(("hello", "ismaster"), self._hello),
-            **dict.fromkeys(("ping", "endsessions", "killcursors", "createindexes", "create"), self._nothing),
+            **dict.fromkeys(("ping", "endsessions", "killcursors", "create"), self._nothing),
             "buildinfo": self._build_info,
             "insert": self._insert,
             "update": self._update,
@@ -48,6 +57,7 @@ class Commands:
             "findandmodify": self._find_and_modify,
             "count": self._count,
             "aggregate": self._aggregate,
+            "createindexes": self._create_indexes,
             "drop": self._drop,
             "dropdatabase": self._drop_database,
             "listcollections": self._list_collections,
@@ -61,10 +71,12 @@ class Commands:
         try:
             if handler is None:
                 raise CommandError(COMMAND_NOT_FOUND, "CommandNotFound", f"no such command: '{name}'")
+            if command.get("collation"):  # left out, it would find other documents than asked for
+                raise CommandError(NOT_SUPPORTED, "CommandNotSupported", f"{name} with a collation is not served here")
             return {**handler(command.get("$db", "admin"), command), "ok": 1.0}
         except CommandError as error:
             return error.answer
-        except (MontyError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        except REFUSALS as error:
             return CommandError(BAD_VALUE, "BadValue", f"{name}: {error}").answer
 
     def _hello(self, _: str, command: Document) -> Document:
@@ -88,40 +100,43 @@ class Commands:
         return {"version": SERVER_VERSION, "versionArray": [7, 0, 0, 0], "storageEngines": ["montydb"]}
 
     def _insert(self, database: str, command: Document) -> Document:
-        collection = self._documents.collection(database, command["insert"])
-
-        def insert(document: Document) -> Document:
-            collection.insert_one(document)
+        def insert(_: int, document: Document) -> Document:
+            self._documents.insert(database, command["insert"], document)
             return {"n": 1}
 
         return _each(command["documents"], insert, command.get("ordered", True))
 
     def _update(self, database: str, command: Document) -> Document:
-        collection = self._documents.collection(database, command["update"])
         upserted: list[Document] = []
 
-        def update(statement: Document) -> Document:
-            spec, change = statement["q"], statement["u"]
-            options = {"upsert": statement.get("upsert", False)}
-            with self._documents.narrowed(spec):
-                if not next(iter(change), "").startswith("$"):
-                    result = collection.replace_one(spec, change, **options)
-                elif statement.get("multi"):
-                    result = collection.update_many(spec, change, **options)
-                else:
-                    result = collection.update_one(spec, change, **options)
+        def update(index: int, statement: Document) -> Document:
+            result = self._change(database, command["update"], statement)
             if result.upserted_id is not None:
-                upserted.append({"index": command["updates"].index(statement), "_id": result.upserted_id})
+                upserted.append({"index": index, "_id": result.upserted_id})
                 return {"n": 1, "nModified": 0}
             return {"n": result.matched_count, "nModified": result.modified_count}
 
-        answer = _each(command["updates"], update, command.get("ordered", True))
+        answer = {"nModified": 0} | _each(command["updates"], update, command.get("ordered", True))
         return answer | ({"upserted": upserted} if upserted else {})
+
+    def _change(self, database: str, name: str, statement: Document) -> Any:
+        """montydb's result of one update statement."""
+        collection = self._documents.collection(database, name)
+        spec, change, upsert = statement["q"], statement["u"], statement.get("upsert", False)
+        if isinstance(change, list):
+            raise CommandError(NOT_SUPPORTED, "CommandNotSupported", "an update by a pipeline is not served here")
+        with self._documents.narrowed(spec):
+            if not next(iter(change), "").startswith("$"):
+                if "_id" not in change and _is_value(spec.get("_id")):
+                    change = {"_id": spec["_id"], **change}  # montydb would make up another
+                return collection.replace_one(spec, change, upsert=upsert)
+            write = collection.update_many if statement.get("multi") else collection.update_one
+            return write(_without_and(spec) if upsert else spec, change, upsert=upsert)
 
     def _delete(self, database: str, command: Document) -> Document:
         collection = self._documents.collection(database, command["delete"])
 
-        def delete(statement: Document) -> Document:
+        def delete(_: int, statement: Document) -> Document:
             with self._documents.narrowed(statement["q"]):
                 remove = collection.delete_one if statement.get("limit") == 1 else collection.delete_many
                 return {"n": remove(statement["q"]).deleted_count}
@@ -144,24 +159,25 @@ class Commands:
         return found[start : start + limit if limit else None]
 
     def _cursor(self, namespace: str, found: list[Document], size: int) -> Document:
-        rest, cursor_id = found[size:], 0
+        batch, cursor_id = _batch(found, size), 0
+        rest = found[len(batch) :]
         if rest:
             cursor_id = next(self._cursor_ids)
             self._cursors[cursor_id] = namespace, rest
             while len(self._cursors) > MAX_CURSORS:  # of clients that went away
                 self._cursors.pop(next(iter(self._cursors)))
-        return {"cursor": {"firstBatch": found[:size], "id": cursor_id, "ns": namespace}}
+        return {"cursor": {"firstBatch": batch, "id": cursor_id, "ns": namespace}}
 
     def _get_more(self, _: str, command: Document) -> Document:
         held = self._cursors.pop(command["getMore"], None)
         if held is None:
             raise CommandError(CURSOR_NOT_FOUND, "CursorNotFound", f"cursor id {command['getMore']} not found")
         namespace, found = held
-        size = command.get("batchSize") or len(found)
-        if found[size:]:
-            self._cursors[command["getMore"]] = namespace, found[size:]
-        more = command["getMore"] if found[size:] else 0
-        return {"cursor": {"nextBatch": found[:size], "id": more, "ns": namespace}}
+        batch = _batch(found, command.get("batchSize") or len(found))
+        rest = found[len(batch) :]
+        if rest:
+            self._cursors[command["getMore"]] = namespace, rest
+        return {"cursor": {"nextBatch": batch, "id": command["getMore"] if rest else 0, "ns": namespace}}
 
     def _find_and_modify(self, database: str, command: Document) -> Document:
         name, spec = command.get("findAndModify") or command["findandmodify"], command.get("query") or {}
@@ -174,7 +190,8 @@ class Commands:
         statement = {"q": key, "u": command["update"], "upsert": command.get("upsert", False)}
         done = self._update(database, {"update": name, "updates": [statement]})
         if "writeErrors" in done:
-            raise CommandError(DUPLICATE_KEY, "DuplicateKey", done["writeErrors"][0]["errmsg"])
+            error = done["writeErrors"][0]
+            raise CommandError(error["code"], error["codeName"], error["errmsg"])
         if command.get("new"):
             changed = done.get("upserted", before)
             after = self._select(database, name, {"filter": {"_id": changed[0]["_id"]}}) if changed else []
@@ -204,6 +221,14 @@ class Commands:
         documents = self._select(database, command["aggregate"], select) if found is None else found
         return self._cursor(f"{database}.{command['aggregate']}", documents, len(documents))
 
+    def _create_indexes(self, _: str, command: Document) -> Document:
+        """Accepted and left out, since every read scans; but a promise that would not be kept is refused."""
+        for index in command["indexes"]:
+            if index.get("unique") and list(index["key"]) != ["_id"]:
+                message = "only _id is held unique here: make the unique thing the _id"
+                raise CommandError(CANNOT_CREATE_INDEX, "CannotCreateIndex", message)
+        return {}
+
     def _drop(self, database: str, command: Document) -> Document:
         self._documents.drop(database, command["drop"])
         return {}
@@ -220,18 +245,51 @@ class Commands:
         return {"databases": [{"name": name, "empty": False} for name in self._documents.databases()]}
 
 
-def _each(statements: list[Document], run: Callable[[Document], Document], ordered: bool) -> Document:
+def _batch(found: list[Document], size: int) -> list[RawBSONDocument]:
+    """Up to `size` of the documents, fewer when they would not fit one message; at least one, unless `size` is 0."""
+    batch: list[RawBSONDocument] = []
+    room = MAX_BATCH_BYTES
+    for document in found[:size]:
+        raw = bson.encode(document)
+        room -= len(raw)
+        if room < 0 and batch:
+            break
+        batch.append(RawBSONDocument(raw))
+    return batch
+
+
+def _is_value(condition: Any) -> bool:
+    """Whether a condition is a value to equal, not operators."""
+    return condition is not None and not (isinstance(condition, dict) and next(iter(condition), "").startswith("$"))
+
+
+def _without_and(spec: Document) -> Document:
+    """The same filter with `$and` taken apart where that is safe: an upsert starts from its plain equalities."""
+    parts = spec.get("$and") or []
+    names = [name for part in parts for name in part]
+    if len(set(names) | set(spec)) < len(names) + len(spec):  # a name twice
+        return spec
+    rest = {name: condition for name, condition in spec.items() if name != "$and"}
+    return rest | {name: condition for part in parts for name, condition in part.items()}
+
+
+def _each(statements: list[Document], run: Callable[[int, Document], Document], ordered: bool) -> Document:
     """Runs statements one by one and sums their counts; after the first error an ordered bulk ends."""
     total: Document = {"n": 0}
     errors: list[Document] = []
     for index, statement in enumerate(statements):
         try:
-            for name, count in run(statement).items():
+            for name, count in run(index, statement).items():
                 total[name] = total.get(name, 0) + count
         except DuplicateKeyError as error:
-            errors.append({"index": index, "code": DUPLICATE_KEY, "errmsg": str(error)})
-        except MontyError as error:
-            errors.append({"index": index, "code": getattr(error, "code", None) or BAD_VALUE, "errmsg": str(error)})
+            errors.append(_write_error(index, DUPLICATE_KEY, "DuplicateKey", str(error)))
+        except REFUSALS as error:
+            code = getattr(error, "code", None) or BAD_VALUE
+            errors.append(_write_error(index, code, "BadValue", str(error)))
         if errors and ordered:
             break
     return total | ({"writeErrors": errors} if errors else {})
+
+
+def _write_error(index: int, code: int, name: str, message: str) -> Document:
+    return {"index": index, "code": code, "codeName": name, "errmsg": message}

@@ -14,6 +14,8 @@ from typing import Any
 
 from bson import ObjectId
 from montydb import MontyClient, set_storage
+from montydb.errors import DuplicateKeyError
+from montydb.storage import StorageDuplicateKeyError
 from montydb.storage.sqlite import SQLITE_RECORD_TABLE, SQLiteKVEngine
 from montydb.types import bson as monty_bson
 
@@ -70,6 +72,19 @@ class Documents:
     def collection(self, database: str, name: str) -> Any:
         """montydb's collection, which has pymongo's methods."""
         return self._client[database][name]
+
+    def insert(self, database: str, name: str, document: Document) -> None:
+        """Add a document, whose keys may hold dots and dollars as MongoDB lets them since 5.0; montydb would not.
+
+        Raises montydb's DuplicateKeyError when its `_id` is taken.
+        """
+        collection = self.collection(database, name)
+        document.setdefault("_id", ObjectId())
+        try:
+            collection._storage.write_one(collection, document, check_keys=False)
+        except StorageDuplicateKeyError as error:
+            taken = f"E11000 duplicate key error collection: {database}.{name} index: _id_"
+            raise DuplicateKeyError(f"{taken} dup key: {{ _id: {document['_id']!r} }}", code=11000) from error
 
     def databases(self) -> list[str]:
         return list(self._client.list_database_names())

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import clickhouse_connect
 import pytest
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import OperationalError
 from redis.asyncio import Redis
 
 from infra.stack.kinds import STACK_KINDS
@@ -43,6 +45,15 @@ async def own_server(name: str, kind: str, folder: Path) -> AsyncIterator[tuple[
         yield server, port
     finally:
         await server.stop()
+
+
+async def rows_of_tenant(client: AsyncClient, tenant: str) -> int:
+    """0 while the server is not back: the first query may meet a connection of before."""
+    try:
+        answer = await client.query(f"SELECT count() FROM user_behaviors FINAL WHERE tenant_id = '{tenant}'")
+    except OperationalError:
+        return 0
+    return int(answer.result_rows[0][0])
 
 
 async def kill(server: Server) -> None:
@@ -106,13 +117,10 @@ async def test_analytics_waits_for_clickhouse(kafka: str, stack_kind: str, tenan
             await asyncio.sleep(2)
             await server.start()
             await server.wait_ready()
-            rows = 0
             async with asyncio.timeout(WAIT_S):
-                while rows < 100:
-                    answer = await client.query(
-                        f"SELECT count() FROM user_behaviors FINAL WHERE tenant_id = '{tenant}'"
-                    )
-                    rows = int(answer.result_rows[0][0])
+                while await rows_of_tenant(client, tenant) < 100:
+                    await asyncio.sleep(0.2)
+        rows = await rows_of_tenant(client, tenant)
         await client.close()
         assert rows == 100
 
