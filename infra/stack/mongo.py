@@ -1,5 +1,6 @@
 """The MongoDB protocol on one machine: our front over montydb (embedded), or FerretDB on SQLite (native)."""
 
+import asyncio
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +36,10 @@ def _command(kind: StackKind, data_dir: Path, port: int) -> list[str]:
 
 
 async def _ping(port: int) -> None:
+    # First by hand: a pymongo client that is closed while it still connects leaves its socket open.
+    _, writer = await asyncio.open_connection(LOOPBACK, port)
+    writer.close()
+    await writer.wait_closed()
     from pymongo import AsyncMongoClient
 
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
