@@ -82,7 +82,6 @@ class Settings(BaseSettings):
 
     recent_days: Count = Field(90, description="Life of a user's recent list, in days")
     lists_hours: Count = Field(24, description="Life of a precomputed recommendation list, in hours")
-    similar_days: Count = Field(7, description="Life of an item's similar items, in days")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
     log_format: Literal["json", "console"] = Field("console", description="Form of a log line")

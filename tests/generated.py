@@ -6,6 +6,7 @@ from pathlib import Path
 from prometheus_client.metrics import MetricWrapperBase
 
 from infra.settings import settings_table
+from ingest_api.api_codes import ApiCode
 from schemas import metrics
 from schemas.verdict import Code
 from tracking_configs.template import load_templates
@@ -20,7 +21,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def codes() -> str:
     rows = [(f"`{code.value}`", code.meaning) for code in Code]
-    return "# Error and warning codes\n\n" + table(("code", "meaning"), rows)
+    numbers = [(str(code.value), code.meaning) for code in ApiCode]
+    return (
+        "# Codes\n\nOf errors and warnings about events, the same at every door and in dead letters:\n\n"
+        + table(("code", "meaning"), rows)
+        + "\nOf answers `{code, message, data, trace_id}`: 0 is success, 1xxxx the system, 2xxxx the call, "
+        + "3xxxx models (none yet).\n\n"
+        + table(("code", "meaning"), numbers)
+    )
 
 
 def metric_names() -> str:

@@ -91,7 +91,7 @@ async def _format(java: Path, properties: Path, log: Path) -> None:
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *_java_command(java),
-            *["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)],
+            *["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(properties)],
             stdout=output,
             stderr=output,
             env={**os.environ},

@@ -12,7 +12,7 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from montydb.errors import DuplicateKeyError, MontyError
 
-from infra.stack.mongo_documents import Document, Documents
+from infra.stack.mongo_documents import Document, Documents, refusing_duplicates
 
 DUPLICATE_KEY: Final = 11000
 COMMAND_NOT_FOUND: Final = 59
@@ -125,7 +125,7 @@ class Commands:
         spec, change, upsert = statement["q"], statement["u"], statement.get("upsert", False)
         if isinstance(change, list):
             raise CommandError(NOT_SUPPORTED, "CommandNotSupported", "an update by a pipeline is not served here")
-        with self._documents.narrowed(spec):
+        with self._documents.narrowed(spec), refusing_duplicates(f"{database}.{name}", spec.get("_id")):
             if not next(iter(change), "").startswith("$"):
                 if "_id" not in change and _is_value(spec.get("_id")):
                     change = {"_id": spec["_id"], **change}  # montydb would make up another

@@ -80,11 +80,8 @@ class Documents:
         """
         collection = self.collection(database, name)
         document.setdefault("_id", ObjectId())
-        try:
+        with refusing_duplicates(f"{database}.{name}", document["_id"]):
             collection._storage.write_one(collection, document, check_keys=False)
-        except StorageDuplicateKeyError as error:
-            taken = f"E11000 duplicate key error collection: {database}.{name} index: _id_"
-            raise DuplicateKeyError(f"{taken} dup key: {{ _id: {document['_id']!r} }}", code=11000) from error
 
     def databases(self) -> list[str]:
         return list(self._client.list_database_names())
@@ -107,6 +104,16 @@ class Documents:
             yield
         finally:
             self._engine.wanted = None
+
+
+@contextmanager
+def refusing_duplicates(namespace: str, identifier: Any) -> Iterator[None]:
+    """Words a taken `_id` as MongoDB does; montydb lets its storage's own error through from an upsert."""
+    try:
+        yield
+    except StorageDuplicateKeyError as error:
+        taken = f"E11000 duplicate key error collection: {namespace} index: _id_ dup key: {{ _id: {identifier!r} }}"
+        raise DuplicateKeyError(taken, code=11000) from error
 
 
 def _wanted_keys(spec: Mapping[str, Any]) -> list[str] | None:

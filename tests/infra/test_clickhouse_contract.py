@@ -73,3 +73,33 @@ async def test_an_error_has_its_status_and_code(clickhouse_server: str) -> None:
     assert answer.status_code == 400
     assert answer.headers["X-ClickHouse-Exception-Code"] == "62"
     assert "Syntax error" in answer.text
+
+
+async def test_a_setting_in_the_address_holds_for_its_query_alone(clickhouse_server: str) -> None:
+    async with httpx.AsyncClient(base_url=clickhouse_server) as client:
+        there = await client.post("/", params={"session_timezone": "Asia/Tokyo"}, content="SELECT timezone()")
+        after = await client.post("/", content="SELECT timezone()")
+    assert there.text == "Asia/Tokyo\n"
+    assert after.text != there.text
+
+
+async def test_a_setting_that_does_not_exist_is_refused(clickhouse_server: str) -> None:
+    async with httpx.AsyncClient(base_url=clickhouse_server) as client:
+        answer = await client.post("/", params={"no_such_setting": "1"}, content="SELECT 1")
+    assert answer.status_code == 404
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "115"
+
+
+async def test_a_get_may_only_read(clickhouse_server: str) -> None:
+    async with httpx.AsyncClient(base_url=clickhouse_server) as client:
+        answer = await client.get("/", params={"query": "CREATE TABLE never (n UInt8) ENGINE = Memory"})
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "164"
+
+
+async def test_the_format_may_be_named_three_ways(clickhouse_server: str) -> None:
+    async with httpx.AsyncClient(base_url=clickhouse_server) as client:
+        by_statement = await client.post("/", content="SELECT 1 AS n FORMAT CSV")
+        by_header = await client.post("/", content="SELECT 1 AS n", headers={"X-ClickHouse-Format": "CSV"})
+        by_argument = await client.post("/", params={"default_format": "CSV"}, content="SELECT 1 AS n")
+    assert {answer.text for answer in (by_statement, by_header, by_argument)} == {"1\n"}
+    assert {answer.headers["X-ClickHouse-Format"] for answer in (by_statement, by_header, by_argument)} == {"CSV"}
