@@ -45,7 +45,9 @@ def kafka_server(kind: StackKind, data_dir: Path, log: Path, port: int) -> Serve
     async def prepare() -> None:
         await ensure_jars()
         data_dir.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # once, before anything runs
-        properties.write_text(_properties(data_dir, port, controller_port=free_ports(1)[0]))
+        properties.write_text(
+            _properties(data_dir, port, controller_port=next(each for each in free_ports(2) if each != port))
+        )
         if not (data_dir / "log" / "meta.properties").exists():
             await _format(java, properties, log)
 

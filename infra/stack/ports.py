@@ -1,8 +1,12 @@
 """Free loopback ports, and a clear word about taken ones."""
 
+import secrets
 import socket
+from typing import Final
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK: Final = "127.0.0.1"
+FIRST_PORT: Final = 20_000
+PORTS: Final = 12_000
 
 
 class PortInUseError(RuntimeError):
@@ -16,11 +20,21 @@ class PortInUseError(RuntimeError):
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different free loopback ports (all held at once while choosing, so that no two are the same)."""
-    sockets = [socket.socket() for _ in range(count)]
+    """`count` different free loopback ports.
+
+    Not of the range from which the system gives ports to outgoing connections: one of those could take a port
+    between our choosing and the server's listening.
+    """
+    sockets: list[socket.socket] = []
     try:
-        for sock in sockets:
-            sock.bind((LOOPBACK, 0))
+        while len(sockets) < count:
+            sock = socket.socket()
+            try:
+                sock.bind((LOOPBACK, FIRST_PORT + secrets.randbelow(PORTS)))
+            except OSError:
+                sock.close()
+            else:
+                sockets.append(sock)
         return [sock.getsockname()[1] for sock in sockets]
     finally:
         for sock in sockets:
