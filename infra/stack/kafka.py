@@ -93,6 +93,7 @@ async def _format(java: Path, properties: Path, log: Path) -> None:
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *_java_command(java),
+            "-XX:TieredStopAtLevel=1",  # it lives a second: compiling it well costs more than it gains
             *["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(properties)],
             stdout=output,
             stderr=output,
