@@ -46,10 +46,10 @@ class Supervisor:
             await self._start(server)
 
     async def _start(self, server: Server) -> None:
-        await server.start()
         try:
+            await server.start()
             await server.wait_ready()
-        except ServerError as error:
+        except (ServerError, OSError) as error:
             self._say(str(error))
         else:
             self._say(f"{server.name} is back (pid {server.pid})")

@@ -30,7 +30,7 @@ def container(name: str) -> Iterator[str]:
         with RedisContainer(image("redis")) as redis:
             yield f"redis://{redis.get_container_host_ip()}:{redis.get_exposed_port(6379)}/0"
     elif name == "clickhouse":
-        profile = ROOT / "infra/docker/clickhouse-profile.xml"
+        profile = ROOT / "infra/docker/clickhouse-users.xml"
         server = ClickHouseContainer(image("clickhouse"), port=8123, username="default", password="", dbname="default")
         with server.with_volume_mapping(str(profile), "/etc/clickhouse-server/users.d/millrace.xml") as clickhouse:
             yield f"http://{clickhouse.get_container_host_ip()}:{clickhouse.get_exposed_port(8123)}"

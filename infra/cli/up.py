@@ -10,19 +10,18 @@ import typer
 from rich.console import Console
 
 from infra.cli.run import remarks, run_async
-from infra.cli.running import AsJson, print_json
+from infra.cli.running import AsJson, DataDir, print_json
 from infra.errors import OperatorError
 from infra.platform import Platform, start_platform
+from infra.settings import load_settings
 from infra.stack.kinds import STACK_KINDS, NotSetUpError, StackKind
 from infra.stack.ports import PortInUseError
 from infra.stack.server import ServerError
 
-DEFAULT_DATA_DIR = Path(".millrace")
-
 
 def up(
     stack: Annotated[str, typer.Option(help="embedded (pip alone) or native (after `make native`).")] = "embedded",
-    data_dir: Annotated[Path, typer.Option(help="Where servers keep their data and logs.")] = DEFAULT_DATA_DIR,
+    data_dir: DataDir = None,
     http_port: Annotated[int, typer.Option(help="Port of the HTTP door; 0 takes any free one.")] = 8080,
     grpc_port: Annotated[int, typer.Option(help="Port of the gRPC door; 0 takes any free one.")] = 50051,
     as_json: AsJson = False,
@@ -32,7 +31,7 @@ def up(
     if kind is None:
         raise typer.BadParameter(f"expected {' or '.join(STACK_KINDS)}, got {stack!r}", param_hint="--stack")
     try:
-        run_async(_stay_up(kind, data_dir, http_port, grpc_port, as_json))
+        run_async(_stay_up(kind, data_dir or load_settings().data_dir, http_port, grpc_port, as_json))
     except (PortInUseError, NotSetUpError, ServerError) as error:
         raise OperatorError(str(error)) from error
 
@@ -51,7 +50,7 @@ async def _stay_up(stack: StackKind, data_dir: Path, http_port: int, grpc_port: 
                 await asyncio.Event().wait()
 
     work = asyncio.create_task(until_cancelled())
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     with suppress(asyncio.CancelledError):
         await work
