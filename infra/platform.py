@@ -99,8 +99,12 @@ async def start_platform(
 
 @contextmanager
 def _sole_user(data_dir: Path) -> Iterator[None]:
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "lock").open("w") as lock:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock_file = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise OperatorError(f"{data_dir} cannot be used ({error.strerror}): choose a folder with --data-dir") from error
+    with lock_file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

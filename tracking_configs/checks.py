@@ -46,6 +46,9 @@ def _problems(draft: ConfigDraft) -> Iterator[Problem]:
         yield Problem("tenant_id", "not a tenant's name: [a-z0-9][a-z0-9_-]{0,62}, and not reserved")
     if not 1 <= len(draft.scenario_id) <= MAX_SCENARIO_ID:
         yield Problem("scenario_id", f"expected 1 to {MAX_SCENARIO_ID} characters")
+    if "/" in draft.scenario_id or not draft.scenario_id.isprintable():
+        # It is part of the config's address, and of its key on the change topic.
+        yield Problem("scenario_id", "expected printable characters and no slash")
     if draft.scenario_type != CUSTOM and draft.scenario_type not in load_templates():
         kinds = ", ".join((*load_templates(), CUSTOM))
         yield Problem("scenario_type", f"unknown type {draft.scenario_type!r}: there are {kinds}")

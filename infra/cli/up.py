@@ -22,8 +22,8 @@ from infra.stack.server import ServerError
 def up(
     stack: Annotated[str, typer.Option(help="embedded (pip alone) or native (after `make native`).")] = "embedded",
     data_dir: DataDir = None,
-    http_port: Annotated[int, typer.Option(help="Port of the HTTP door; 0 takes any free one.")] = 8080,
-    grpc_port: Annotated[int, typer.Option(help="Port of the gRPC door; 0 takes any free one.")] = 50051,
+    http_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the HTTP door; 0: any free one.")] = 8080,
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the gRPC door; 0: any free one.")] = 50051,
     as_json: AsJson = False,
 ) -> None:
     """Start everything on this machine: servers, doors, workers; stay until Ctrl-C."""

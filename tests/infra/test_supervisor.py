@@ -89,6 +89,12 @@ def test_a_taken_port_is_named_with_the_flag_that_changes_it() -> None:
         claim_port(port, "--http-port")
 
 
+def test_a_folder_that_cannot_be_one_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OperatorError, match="choose a folder"), _sole_user(tmp_path / "file"):
+        pass
+
+
 def test_a_second_platform_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     with _sole_user(tmp_path), pytest.raises(OperatorError, match="--data-dir"), _sole_user(tmp_path):
         pass
