@@ -45,18 +45,9 @@ class Platform:
     roles: Mapping[str, Server]
     supervisor: Supervisor
 
-    @property
-    def pids(self) -> dict[str, int]:
-        """Process id by server and role."""
-        return {name: server.pid for name, server in {**self.stack.servers, **self.roles}.items()}
-
     def kill(self, name: str, number: int) -> None:
         """Send a signal to one server or role; the supervisor starts it again if that ends it."""
         {**self.stack.servers, **self.roles}[name].signal(number)
-
-    async def wait_ready(self, name: str) -> None:
-        """Until that server or role answers (again)."""
-        await {**self.stack.servers, **self.roles}[name].wait_ready()
 
     async def stop(self) -> None:
         """Doors first, then workers, which flush and commit, then servers; within ten seconds."""
