@@ -5,8 +5,13 @@ ConfigError                        status  code
 ├── InvalidCursorError             400     invalid_cursor
 ├── TemplateNotFoundError          404     template_not_found
 ├── ConfigNotFoundError            404     config_not_found
+├── DraftNotFoundError             404     draft_not_found
+├── NothingToSuggestError          404     no_events
 ├── ConfigExistsError              409     config_exists
-└── ConfigStoreUnavailableError    503     store_unavailable   a retry helps
+├── BreakingChangeError            409     breaking_change     names every change that breaks
+├── VersionConflictError           412     version_conflict
+├── ConfigStoreUnavailableError    503     store_unavailable   a retry helps
+└── EventsUnavailableError         503     events_unavailable  a retry helps
 
 A template file that is wrong is a fault of ours, not of a caller: InvalidTemplateError, a ValueError.
 """
@@ -75,6 +80,49 @@ class ConfigExistsError(ConfigError):
         super().__init__(f"tenant {tenant!r} already has a tracking config for scenario {scenario!r}")
 
 
+class DraftNotFoundError(ConfigError):
+    status = 404
+    code = "draft_not_found"
+
+    def __init__(self, tenant: str, scenario: str) -> None:
+        self.tenant, self.scenario = tenant, scenario
+        super().__init__(f"tenant {tenant!r} has no draft for scenario {scenario!r}: POST .../suggest makes one")
+
+
+class NothingToSuggestError(ConfigError):
+    status = 404
+    code = "no_events"
+
+    def __init__(self, tenant: str, scenario: str, why: str) -> None:
+        self.tenant, self.scenario = tenant, scenario
+        super().__init__(f"nothing to propose for scenario {scenario!r} of tenant {tenant!r}: {why}")
+
+
+class BreakingChangeError(ConfigError):
+    """`problems`: what would newly warn or reject."""
+
+    status = 409
+    code = "breaking_change"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        listed = "; ".join(f"{field}: {message}" for field, message in problems)
+        super().__init__(f"not applied, because it would break clients (allow_breaking=true applies it): {listed}")
+
+
+class VersionConflictError(ConfigError):
+    """`current` is the version that the caller should have seen."""
+
+    status = 412
+    code = "version_conflict"
+
+    def __init__(self, tenant: str, scenario: str, current: int) -> None:
+        self.tenant, self.scenario, self.current = tenant, scenario, current
+        super().__init__(
+            f"the config of scenario {scenario!r} of tenant {tenant!r} is at version {current}: read it and try again"
+        )
+
+
 class ConfigStoreUnavailableError(ConfigError):
     status = 503
     code = "store_unavailable"
@@ -82,6 +130,17 @@ class ConfigStoreUnavailableError(ConfigError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the store of tracking configs is away: {why}")
+
+
+class EventsUnavailableError(ConfigError):
+    """The store that holds past events does not answer: nothing can be said about them now."""
+
+    status = 503
+    code = "events_unavailable"
+    retryable = True
+
+    def __init__(self, store: str, why: str) -> None:
+        super().__init__(f"{store}, which holds the events, does not answer: {why}")
 
 
 class InvalidTemplateError(ValueError):
