@@ -38,8 +38,8 @@ class Event(msgspec.Struct, kw_only=True):
 
     `timestamp` is event time, `received_at` processing time at the platform's edge; both are ms UTC.
     `context_json`, `scenario_data` and `extra_data` are JSON text as the client sent it (a device alias
-    and enum aliases replaced). `weight`, `dwell_ms` and `category` are the signals that the scenario's
-    template draws from the event, so that no later step needs the template.
+    and enum aliases replaced). `weight`, `positive`, `dwell_ms`, `completion` (0 to 1) and `category` are the signals
+    that the scenario's config draws from the event, so that no later step needs the config.
     """
 
     event_id: str
@@ -62,7 +62,9 @@ class Event(msgspec.Struct, kw_only=True):
     config_version: int = 0
     validation_warnings: tuple[Issue, ...] = ()
     weight: float = 0.0
+    positive: bool = False
     dwell_ms: int = 0
+    completion: float | None = None
     category: str | None = None
     partition: int = -1
     offset: int = -1

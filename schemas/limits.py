@@ -10,3 +10,5 @@ MAX_BATCH_EVENTS: Final = 100
 MAX_WARNINGS: Final = 100  # a verdict stops listing there, and says so
 OLDEST_TIMESTAMP_MS: Final = 946_684_800_000  # 2000-01-01T00:00:00Z
 MAX_FUTURE_MS: Final = 24 * 60 * 60 * 1000
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1

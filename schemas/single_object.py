@@ -5,7 +5,7 @@ Source: Apache Avro 1.11 specification, "Single-object encoding".
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -21,12 +21,14 @@ class UnknownSchemaError(ValueError):
 
 
 class SingleObjectCodec:
-    """Encodes and decodes records of one schema."""
+    """Encodes records of one schema, and decodes those of it or of an older one, which gives the newer its defaults."""
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    def __init__(self, schema: Mapping[str, Any], older: Iterable[Mapping[str, Any]] = ()) -> None:
         self.schema = fastavro.parse_schema(dict(schema))
-        crc = fingerprint(to_parsing_canonical_form(self.schema), "CRC-64-AVRO")
-        self.header = MAGIC + bytes.fromhex(crc)
+        self.header = _header(self.schema)
+        # Each parsed among names of its own: they name the same record differently.
+        parsed = [fastavro.parse_schema(dict(each), named_schemas={}) for each in older]
+        self._older = {_header(each): each for each in parsed}
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
         """Raises ValueError or TypeError for a record that does not fit the schema."""
@@ -36,14 +38,25 @@ class SingleObjectCodec:
         return out.getvalue()
 
     def decode(self, value: bytes) -> dict[str, Any]:
-        """Raises UnknownSchemaError for a value of another schema or of no schema."""
-        if not value.startswith(self.header):
+        """Raises UnknownSchemaError for a value of an unknown schema or of no schema."""
+        body = io.BytesIO(value[HEADER_BYTES:])
+        record: dict[str, Any]
+        if value.startswith(self.header):
+            record = fastavro.schemaless_reader(body, self.schema, None)
+        elif (writer := self._older.get(value[:HEADER_BYTES])) is not None:
+            record = fastavro.schemaless_reader(body, writer, self.schema)
+        else:
             raise UnknownSchemaError(f"value begins with {value[:HEADER_BYTES].hex()}, not {self.header.hex()}")
-        record: dict[str, Any] = fastavro.schemaless_reader(io.BytesIO(value[HEADER_BYTES:]), self.schema, None)
         return record
 
 
+def _header(parsed: Any) -> bytes:
+    return MAGIC + bytes.fromhex(fingerprint(to_parsing_canonical_form(parsed), "CRC-64-AVRO"))
+
+
 def load_codec(name: str) -> SingleObjectCodec:
-    """The codec of `schemas/avro/{name}.avsc`."""
-    text = resources.files("schemas").joinpath("avro", f"{name}.avsc").read_text()
-    return SingleObjectCodec(json.loads(text))
+    """The codec of `schemas/avro/{name}.avsc`; older ones stand beside it as `{name}.v1.avsc` and so on."""
+    folder = resources.files("schemas").joinpath("avro")
+    older = sorted(file.name for file in folder.iterdir() if file.name.startswith(f"{name}.v"))
+    newest, *rest = (json.loads(folder.joinpath(file).read_text()) for file in (f"{name}.avsc", *older))
+    return SingleObjectCodec(newest, rest)

@@ -61,7 +61,13 @@ class Issue(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """An event that is not taken, and everything that is wrong with it."""
+    """An event that is not taken, and everything that is wrong with it.
+
+    `scenario_id` is the one it names, None where it names none; `config_version` that of the config which judged it,
+    0 for none.
+    """
 
     errors: tuple[Issue, ...]
     event_id: str | None = None
+    scenario_id: str | None = None
+    config_version: int = 0

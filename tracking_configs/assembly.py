@@ -8,9 +8,9 @@ import msgspec
 from schemas.event import Context, Event
 from schemas.verdict import Code, Issue
 from tracking_configs.base import ABSENT, Base
-from tracking_configs.signals import Signals
+from tracking_configs.signals import Drawn, Signals
 
-Reading = tuple[Signals, int, int, str | None]  # the scenario's signals, config version, dwell in ms, category
+Reading = tuple[Signals, int, Drawn]  # the scenario's signals, config version, what the payload says
 
 NO_CONFIG: Final = Issue(
     "scenario_id", Code.NO_TRACKING_CONFIG, "no tracking config exists for this tenant and scenario"
@@ -35,7 +35,8 @@ class Arrival:
 
 def assemble(base: Base, context: Context, reading: Reading, arrival: Arrival, warnings: tuple[Issue, ...]) -> Event:
     """The event. `base` has been completed: event_id, tenant_id and timestamp are there."""
-    signals, version, dwell_ms, category = reading
+    signals, version, drawn = reading
+    dwell_ms, completion, category = drawn
     action = base.action_type
     return Event(
         event_id=base.event_id,  # type: ignore[arg-type]
@@ -58,7 +59,9 @@ def assemble(base: Base, context: Context, reading: Reading, arrival: Arrival, w
         config_version=version,
         validation_warnings=warnings,
         weight=signals.weights[action],
+        positive=signals.is_positive(action, drawn),
         dwell_ms=dwell_ms,
+        completion=completion,
         category=category,
         partition=arrival.partition,
         offset=arrival.offset,

@@ -11,11 +11,10 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from schemas.event import Context, DeviceType
-from schemas.limits import MAX_FUTURE_MS, MAX_ID, MAX_SCENARIO_ID, OLDEST_TIMESTAMP_MS
+from schemas.limits import INT64_MAX, MAX_FUTURE_MS, MAX_ID, MAX_SCENARIO_ID, OLDEST_TIMESTAMP_MS
 from schemas.topics import is_tenant
 from schemas.verdict import Code, Issue
-from tracking_configs.checks import INT64_MAX
-from tracking_configs.explain import explain_field, got, is_a, shortened
+from tracking_configs.field_rules import explain_field, got, is_a, shortened
 from tracking_configs.template import CUSTOM_PAYLOAD_KEY, FieldSpec, load_templates
 
 ABSENT: Final = msgspec.Raw()

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from tracking_configs.checks import INT64_MAX, INT64_MIN, compile_pattern
+from schemas.limits import INT64_MAX, INT64_MIN
+from tracking_configs.assembly import Reading
+from tracking_configs.field_checks import compile_pattern
+from tracking_configs.field_rules import Matcher
 from tracking_configs.model import TrackingConfig, known_actions, payload_key
-from tracking_configs.signals import Signals, category_of, signals_of
-from tracking_configs.template import CUSTOM, FieldSpec, load_templates
-
-Matcher = Callable[[str], bool]
+from tracking_configs.signals import NOTHING_DRAWN, Drawn, Signals, completion_of, first_category, signals_of
+from tracking_configs.template import CUSTOM, FieldSpec
 
 _UNKNOWN: Final = ("an action that is not in the list",)
 _CACHED_VALUES: Final = 1024  # values a pattern is known to match; longer ones than 64 characters are not kept
@@ -44,12 +45,13 @@ class CompiledConfig:
     decoders: Mapping[str, Callable[[msgspec.Raw], Any]]
     _patterns: tuple[tuple[str, Matcher], ...]
     _dwell: str | None  # attributes of the decoded payload
-    _category: str | None
+    _completion: str | None
+    _categories: tuple[str, ...]
 
-    def read(self, action: str, scenario_data: msgspec.Raw) -> "tuple[Signals, int, int, str | None] | None":
-        """Signals, version, dwell in ms and category of a clean event; None where it is not clean or not fast."""
+    def read(self, action: str, scenario_data: msgspec.Raw) -> Reading | None:
+        """What a clean event says; None where it is not clean or not fast."""
         if not scenario_data:
-            return None if self.required.get(action, _UNKNOWN) else (self.signals, self.version, 0, None)
+            return None if self.required.get(action, _UNKNOWN) else (self.signals, self.version, NOTHING_DRAWN)
         try:
             payload = self.decoders[action](scenario_data).payload
         except (msgspec.MsgspecError, KeyError):
@@ -58,9 +60,15 @@ class CompiledConfig:
             value = getattr(payload, attribute)
             if value is not None and not matches(value):
                 return None
+        return self.signals, self.version, self._draw(payload)
+
+    def _draw(self, payload: Any) -> Drawn:
+        """`Signals.draw` on a decoded payload."""
         dwell = self.signals.dwell_ms(getattr(payload, self._dwell)) if self._dwell else 0
-        category = category_of(getattr(payload, self._category)) if self._category else None
-        return self.signals, self.version, dwell, category
+        completion = completion_of(getattr(payload, self._completion)) if self._completion else None
+        if not self._categories:
+            return Drawn(dwell, completion)
+        return Drawn(dwell, completion, first_category([getattr(payload, name) for name in self._categories]))
 
 
 def compile_config(config: TrackingConfig) -> CompiledConfig:
@@ -72,7 +80,7 @@ def compile_config(config: TrackingConfig) -> CompiledConfig:
     required = {action: required_fields(config, action) for action in actions}
     free = config.scenario_type == CUSTOM and not specs
     key = payload_key(config.scenario_type)
-    signals = signals_of(load_templates().get(config.scenario_type), config.actions)
+    signals = signals_of(config)
     variants = {names: _decoder(key, specs, attributes, names, free) for names in set(required.values())}
     return CompiledConfig(
         config=config,
@@ -87,7 +95,8 @@ def compile_config(config: TrackingConfig) -> CompiledConfig:
         decoders={action: variants[names] for action, names in required.items()},
         _patterns=tuple((attributes[name], matches) for name, matches in matchers.items()),
         _dwell=attributes.get(signals.dwell_field or ""),
-        _category=attributes.get(signals.category_field or ""),
+        _completion=attributes.get(signals.completion_field or ""),
+        _categories=tuple(attributes[name] for name in signals.category_fields),
     )
 
 

@@ -7,9 +7,8 @@ Patterns are RE2; what RE2 and ECMA-262 share means the same in both.
 from collections import defaultdict
 from typing import Any, Final
 
-from schemas.limits import OLDEST_TIMESTAMP_MS
+from schemas.limits import INT64_MAX, INT64_MIN, OLDEST_TIMESTAMP_MS
 from tracking_configs.base import BASE_FIELDS, CONTEXT_FIELDS
-from tracking_configs.checks import INT64_MAX, INT64_MIN
 from tracking_configs.compiler import required_fields
 from tracking_configs.model import TrackingConfig, known_actions, payload_key
 from tracking_configs.template import CUSTOM, FieldSpec

@@ -27,6 +27,7 @@ from tracking_configs.base import (
 )
 from tracking_configs.json_text import is_too_deep, respelled
 from tracking_configs.registry import ConfigRegistry
+from tracking_configs.signals import NOTHING_DRAWN
 from tracking_configs.slow_path import judge_slowly, signals_of_unjudged
 
 __all__ = ["Arrival", "Judge", "wire_value"]
@@ -79,13 +80,13 @@ class Judge:
         if base.tenant_id in self._refusing or base.action_type not in BUILT_IN_ACTIONS:
             return None
         if base.scenario_data is ABSENT:
-            return signals_of_unjudged(None), 0, 0, None
+            return signals_of_unjudged(None), 0, NOTHING_DRAWN
         try:
             ((key, payload),) = _decode_payloads(base.scenario_data).items()
         except (msgspec.MsgspecError, ValueError):
             return None
         signals = signals_of_unjudged(key)
-        return (signals, 0, *signals.draw(payload)) if key in payload_keys() else None
+        return (signals, 0, signals.draw(payload)) if key in payload_keys() else None
 
 
 def _completed(base: Base, arrival: Arrival) -> bool:

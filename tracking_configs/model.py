@@ -1,21 +1,30 @@
-"""A tracking config: what the events of one tenant's scenario carry (CONTRACTS §3). Checked by `checks.py`."""
+"""A tracking config: what the events of one tenant's scenario carry, and say of interest (CONTRACTS §3).
 
+Checked by `checks.py`; made from a template by `from_template.py`.
+"""
+
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from schemas.actions import SKIP
 from tracking_configs.errors import InvalidConfigError, Problem
-from tracking_configs.template import CUSTOM, CUSTOM_PAYLOAD_KEY, Template, load_templates
+from tracking_configs.interest import Dwell, Positive, RecallMix
+from tracking_configs.template import CUSTOM, CUSTOM_PAYLOAD_KEY, SKIP_WEIGHT, Template, load_templates
 from tracking_configs.template import FieldSpec as FieldSpec
 
-_OVERRIDABLE: Final = "fields, actions and enforcement"
+DECLARED_WEIGHT: Final = 1.0  # of an action that only a config knows
+DEFAULT_HOT_HALF_LIFE_H: Final = 24.0
+DEFAULT_SESSION_GAP_MIN: Final = 30
 
 
-class ConfigDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ConfigDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a caller says of a config; the service adds version and times.
 
-    `actions` are further actions: those of the scenario_type's template belong to it anyway.
+    `actions` are further actions: those of the scenario_type's template belong to it anyway. What is left out of
+    the parts from `weights` on is as the template has it.
     """
 
     tenant_id: str
@@ -27,10 +36,22 @@ class ConfigDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     optional_fields: tuple[FieldSpec, ...] = ()
     actions: tuple[str, ...] = ()
     enforcement: str = "warn"
+    weights: dict[str, float] = {}
+    positive: Positive | UnsetType = UNSET
+    hot_half_life_h: float | UnsetType = UNSET
+    session_gap_min: int | UnsetType = UNSET
+    dwell: Dwell | UnsetType | None = UNSET
+    completion_field: str | UnsetType | None = UNSET
+    category_fields: tuple[str, ...] | UnsetType = UNSET
+    recall_mix: RecallMix | UnsetType = UNSET
 
 
 class TrackingConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One immutable version of a config. Times are ms UTC; `is_active` is False once it is deleted."""
+    """One immutable version of a config, complete: it needs no template to be understood.
+
+    Times are ms UTC: `created_at` of version 1, `updated_at` of this one; `author` and `reason` say who made this
+    version, and why. `is_active` is False once it is deleted. `weights` has every action of the scenario's list.
+    """
 
     tenant_id: str
     scenario_id: str
@@ -41,10 +62,20 @@ class TrackingConfig(msgspec.Struct, frozen=True, kw_only=True):
     optional_fields: tuple[FieldSpec, ...] = ()
     actions: tuple[str, ...] = ()
     enforcement: str = "warn"
+    weights: dict[str, float] = {}
+    positive: Positive = Positive()
+    hot_half_life_h: float = DEFAULT_HOT_HALF_LIFE_H
+    session_gap_min: int = DEFAULT_SESSION_GAP_MIN
+    dwell: Dwell | None = None
+    completion_field: str | None = None
+    category_fields: tuple[str, ...] = ()
+    recall_mix: RecallMix = {}
     version: int = 1
     is_active: bool = True
     created_at: int = 0
     updated_at: int = 0
+    author: str = ""
+    reason: str = ""
 
     @property
     def key(self) -> str:
@@ -70,15 +101,71 @@ def known_actions(config: TrackingConfig | ConfigDraft) -> frozenset[str]:
 
 
 def draft_of(config: TrackingConfig) -> ConfigDraft:
-    """What a caller said of this config."""
+    """What a caller would say to get this config."""
     return ConfigDraft(**{name: getattr(config, name) for name in ConfigDraft.__struct_fields__})
 
 
-def config_of(draft: ConfigDraft, *, version: int, created_at: int, updated_at: int) -> TrackingConfig:
-    """The draft as one version of a config. What stands in required_fields is required."""
+def config_of(
+    draft: ConfigDraft,
+    *,
+    version: int,
+    created_at: int,
+    updated_at: int,
+    author: str = "",
+    reason: str = "",
+    is_active: bool = True,
+) -> TrackingConfig:
+    """The draft as one version of a config: what it leaves out is taken from its template.
+
+    What stands in required_fields is required. Of the template's field names only those are taken which the draft
+    declares.
+    """
+    given = {name: getattr(draft, name) for name in ConfigDraft.__struct_fields__}
     required = tuple(msgspec.structs.replace(field, required=True) for field in draft.required_fields)
-    parts = {name: getattr(draft, name) for name in ConfigDraft.__struct_fields__} | {"required_fields": required}
-    return TrackingConfig(**parts, version=version, created_at=created_at, updated_at=updated_at)
+    declared = {field.field_name for field in required + draft.optional_fields}
+    inherited = _inherited(load_templates().get(draft.scenario_type), declared)
+    parts = given | {name: each for name, each in inherited.items() if given[name] is UNSET}
+    return TrackingConfig(
+        **parts
+        | {
+            "required_fields": required,
+            "weights": _weights(draft),
+            "version": version,
+            "is_active": is_active,
+            "created_at": created_at,
+            "updated_at": updated_at,
+            "author": author,
+            "reason": reason,
+        }
+    )
+
+
+def _inherited(template: Template | None, declared: set[str]) -> dict[str, Any]:
+    if template is None:
+        return {
+            "positive": Positive(),
+            "hot_half_life_h": DEFAULT_HOT_HALF_LIFE_H,
+            "session_gap_min": DEFAULT_SESSION_GAP_MIN,
+            "dwell": None,
+            "completion_field": None,
+            "category_fields": (),
+            "recall_mix": {},
+        }
+    return {
+        "positive": template.positive,
+        "hot_half_life_h": template.hot_half_life_h,
+        "session_gap_min": template.session_gap_min,
+        "dwell": template.dwell if template.dwell and template.dwell.field in declared else None,
+        "completion_field": template.completion_field if template.completion_field in declared else None,
+        "category_fields": tuple(name for name in template.category_fields if name in declared),
+        "recall_mix": template.recall_mix,
+    }
+
+
+def _weights(draft: ConfigDraft) -> dict[str, float]:
+    template = load_templates().get(draft.scenario_type)
+    listed: Mapping[str, float] = template.actions if template else {SKIP: SKIP_WEIGHT}
+    return {**dict.fromkeys(draft.actions, DECLARED_WEIGHT), **listed, **draft.weights}
 
 
 encode_config = msgspec.json.Encoder().encode
@@ -90,61 +177,11 @@ def parse_draft(body: Any) -> ConfigDraft:
     try:
         return msgspec.convert(body, ConfigDraft)
     except msgspec.ValidationError as error:
-        raise InvalidConfigError([Problem("", str(error))]) from None
+        raise InvalidConfigError([problem_of(error)]) from None
 
 
-def from_template(
-    template: Template, tenant: str, scenario: str, name: str, overrides: dict[str, Any] | None = None
-) -> ConfigDraft:
-    """The template's fields and actions for one tenant and scenario, changed by `overrides`.
-
-    `overrides`: {"fields": {name: {parts of a field}}, "actions": [further], "enforcement": "warn" or "reject"}.
-    The parts replace the template's; a name that the template lacks is a new field and needs a field_type.
-    Raises InvalidConfigError, naming the override that is wrong.
-    """
-    overrides = overrides or {}
-    for key in overrides.keys() - {"fields", "actions", "enforcement"}:
-        raise InvalidConfigError([Problem(f"overrides.{key}", f"cannot be overridden: there are {_OVERRIDABLE}")])
-    fields = _overridden(template, overrides.get("fields", {}))
-    further = _strings(overrides.get("actions", []))
-    return ConfigDraft(
-        tenant_id=tenant,
-        scenario_id=scenario,
-        scenario_type=template.id,
-        name=name,
-        description=template.description,
-        required_fields=tuple(field for field in fields if field.required),
-        optional_fields=tuple(field for field in fields if not field.required),
-        actions=tuple(dict.fromkeys([*template.actions, *further])),
-        enforcement=overrides.get("enforcement", "warn"),
-    )
-
-
-def _overridden(template: Template, changes: Any) -> list[FieldSpec]:
-    if not isinstance(changes, dict):
-        raise InvalidConfigError([Problem("overrides.fields", "expected an object of field names")])
-    fields = {field.field_name: field for field in template.fields}
-    for name, parts in changes.items():
-        fields[name] = _merged(name, fields.get(name), parts)
-    return list(fields.values())
-
-
-def _merged(name: str, field: FieldSpec | None, parts: Any) -> FieldSpec:
-    where = f"overrides.fields.{name}"
-    if not isinstance(parts, dict):
-        raise InvalidConfigError([Problem(where, "expected an object with parts of a field")])
-    if parts.get("field_name", name) != name:
-        raise InvalidConfigError([Problem(f"{where}.field_name", "a field cannot be renamed")])
-    known = msgspec.to_builtins(field) if field else {"field_name": name}
-    parts = {"required": bool(parts["required_for"]), **parts} if "required_for" in parts else parts
-    try:
-        return msgspec.convert({**known, **parts}, FieldSpec)
-    except msgspec.ValidationError as error:
-        raise InvalidConfigError([Problem(where, str(error))]) from None
-
-
-def _strings(value: Any) -> list[str]:
-    try:
-        return msgspec.convert(value, list[str])
-    except msgspec.ValidationError as error:
-        raise InvalidConfigError([Problem("overrides.actions", str(error))]) from None
+def problem_of(error: msgspec.ValidationError, where: str = "") -> Problem:
+    """msgspec's `message - at `$.path`` as a problem with a path below `where`."""
+    message, _, path = str(error).partition(" - at `$")
+    place = path.rstrip("`").removeprefix(".")
+    return Problem(f"{where}.{place}" if where and place and not place.startswith("[") else where + place, message)

@@ -11,7 +11,8 @@ from schemas.clock import Clock, system_clock
 from tracking_configs.checks import check_config
 from tracking_configs.errors import ConfigError, ConfigNotFoundError, TemplateNotFoundError
 from tracking_configs.feed import ConfigPublisher
-from tracking_configs.model import ConfigDraft, TrackingConfig, config_of, from_template
+from tracking_configs.from_template import from_template
+from tracking_configs.model import ConfigDraft, TrackingConfig, config_of
 from tracking_configs.registry import ConfigRegistry
 from tracking_configs.store import ConfigStore, Page
 from tracking_configs.template import Template

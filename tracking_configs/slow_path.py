@@ -1,7 +1,6 @@
 """The slow path of the judge: it looks at the whole event, names everything, and repairs what may be repaired."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -9,7 +8,7 @@ import msgspec
 from schemas.actions import BUILT_IN_ACTIONS
 from schemas.event import Context, Event
 from schemas.ids import new_event_id, replayable_event_id
-from schemas.limits import MAX_ID
+from schemas.limits import MAX_ID, MAX_SCENARIO_ID
 from schemas.verdict import Code, Issue, Rejected
 from tracking_configs.assembly import NO_CONFIG, Arrival, Reading, assemble
 from tracking_configs.base import (
@@ -22,10 +21,12 @@ from tracking_configs.base import (
     is_known_tenant_name,
 )
 from tracking_configs.compiler import CompiledConfig
-from tracking_configs.explain import bounded, explain_payload, own_spellings, shortened
+from tracking_configs.explain import bounded, explain_payload, own_spellings
+from tracking_configs.field_rules import shortened
 from tracking_configs.json_text import decode_raws, plain, respelled
 from tracking_configs.registry import ConfigRegistry
-from tracking_configs.signals import Signals, signals_by_payload_key, signals_of
+from tracking_configs.signals import NOTHING_DRAWN, Signals, signals_by_payload_key, signals_of_template
+from tracking_configs.template import CUSTOM
 
 Values = Mapping[str, Any]
 
@@ -50,10 +51,10 @@ def judge_slowly(
     ]
     event_id = _client_id(given)
     if errors:
-        return Rejected(bounded(errors), event_id)
+        return Rejected(bounded(errors), event_id, *_judged_by(values, config))
     scenario = bounded(_scenario_issues(values, config))
     if config is not None and config.rejects and scenario:
-        return Rejected(scenario, event_id)
+        return Rejected(scenario, event_id, *_judged_by(values, config))
     warnings = bounded([*_base_warnings(raws, given, arrival), *scenario])
     return assemble(_base(values, raws, config), _context(values), _reading(values, config), arrival, warnings)
 
@@ -83,6 +84,13 @@ def _filled(given: Values, arrival: Arrival, value: bytes) -> dict[str, Any]:
     if arrival.tenant is not None:
         values.setdefault("tenant_id", arrival.tenant)
     return values
+
+
+def _judged_by(values: Values, config: CompiledConfig | None) -> tuple[str | None, int]:
+    """The scenario that a rejected event names, and the version of the config that was asked."""
+    scenario = values.get("scenario_id")
+    usable = isinstance(scenario, str) and 0 < len(scenario) <= MAX_SCENARIO_ID
+    return scenario if usable else None, config.version if config else 0
 
 
 def _client_id(given: Values) -> str | None:
@@ -152,19 +160,14 @@ def _reading(values: Values, config: CompiledConfig | None) -> Reading:
     key, payload = _payload(values)
     if config is None:
         signals = signals_of_unjudged(key)
-        return signals, 0, *signals.draw(payload)
-    drawn = config.signals.draw(payload) if key == config.payload_key else (0, None)
-    return config.signals, config.config.version, *drawn
+        return signals, 0, signals.draw(payload)
+    drawn = config.signals.draw(payload) if key == config.payload_key else NOTHING_DRAWN
+    return config.signals, config.version, drawn
 
 
 def signals_of_unjudged(payload_key: str | None) -> Signals:
     """The signals of an event without a config: those that its payload's key tells, else a custom scenario's."""
-    return signals_by_payload_key().get(payload_key or "", _custom_signals())
-
-
-@cache
-def _custom_signals() -> Signals:
-    return signals_of(None)
+    return signals_by_payload_key().get(payload_key or "", signals_of_template(CUSTOM))
 
 
 def _base(values: Values, raws: Mapping[str, msgspec.Raw], config: CompiledConfig | None) -> Base:

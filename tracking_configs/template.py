@@ -2,13 +2,14 @@
 
 from functools import cache
 from importlib import resources
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 import yaml
 
 from schemas.actions import SKIP
 from tracking_configs.errors import InvalidTemplateError
+from tracking_configs.interest import Dwell, Positive, RecallMix
 
 CUSTOM: Final = "custom"
 CUSTOM_PAYLOAD_KEY: Final = "custom_data"
@@ -40,25 +41,25 @@ class FieldSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     default: Any = None
 
 
-class Dwell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The field that says how long a user stayed, and its unit."""
-
-    field: str
-    unit: Literal["s", "ms"]
-
-
 class Template(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One scenario. `actions` maps each action to the weight that an event of it has in hot lists."""
+    """One scenario: what its events carry, and what they say about interest.
+
+    `actions` maps each action to the weight that an event of it has in hot lists. The first of `category_fields`
+    that an event carries is its category. A config made from the template holds all of this as its own.
+    """
 
     id: str
     name: str
     description: str
     fields: tuple[FieldSpec, ...]
     actions: dict[str, float]
+    positive: Positive
     hot_half_life_h: float
     session_gap_min: int
     dwell: Dwell | None
-    category_field: str | None
+    completion_field: str | None
+    category_fields: tuple[str, ...]
+    recall_mix: RecallMix
     example: dict[str, Any]
 
     @property
@@ -98,10 +99,12 @@ def _with_field_names(raw: Any) -> Any:
 def _check(template: Template, name: str) -> None:
     if name != f"{template.id}.yaml":
         raise InvalidTemplateError(f"{name}: the id is {template.id!r}, so the file's name is {template.id}.yaml")
-    fields = {field.field_name for field in template.fields}
-    wanted = {template.dwell.field if template.dwell else None, template.category_field} - {None}
-    for missing in wanted - fields:
-        raise InvalidTemplateError(f"{name}: dwell or category_field names {missing!r}, which is not a field")
+    dwell = template.dwell.field if template.dwell else None
+    named = {dwell, template.completion_field, *template.category_fields} - {None}
+    for missing in named - {field.field_name for field in template.fields}:
+        raise InvalidTemplateError(f"{name}: dwell, completion or category names {missing!r}, which is not a field")
+    for missing in set(template.positive.actions) - template.actions.keys():
+        raise InvalidTemplateError(f"{name}: positive names {missing!r}, which is not an action")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

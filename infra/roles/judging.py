@@ -9,8 +9,7 @@ from streams.features.model import ScenarioSignals
 from tracking_configs.feed import ConfigFeed
 from tracking_configs.judge import Judge
 from tracking_configs.registry import ConfigRegistry
-from tracking_configs.signals import signals_of
-from tracking_configs.template import load_templates
+from tracking_configs.signals import signals_of_template
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Judging:
     def scenario_signals(self, tenant: str, scenario_id: str, scenario_type: str) -> ScenarioSignals:
         """What the scenario's config says of sessions and hot lists; without a config, what its template says."""
         config = self.registry.get(tenant, scenario_id)
-        signals = config.signals if config else signals_of(load_templates().get(scenario_type))
+        signals = config.signals if config else signals_of_template(scenario_type)
         return ScenarioSignals(
             session_gap_ms=int(signals.session_gap_min * 60_000), half_life_ms=int(signals.hot_half_life_h * 3_600_000)
         )

@@ -45,8 +45,9 @@ from streams.features_agent import FeaturesStep
 from streams.transport import Batch
 from tests.factories import NOON
 from tests.streams.live import make_topic
+from tracking_configs.from_template import from_template
 from tracking_configs.judge import Arrival, Judge
-from tracking_configs.model import config_of, from_template
+from tracking_configs.model import config_of
 from tracking_configs.registry import ConfigRegistry
 from tracking_configs.template import load_templates
 

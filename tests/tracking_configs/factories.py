@@ -7,8 +7,9 @@ import msgspec
 from schemas.event import Event, Source
 from schemas.topics import raw_topic
 from schemas.verdict import Issue, Rejected
+from tracking_configs.from_template import from_template
 from tracking_configs.judge import Arrival, Judge
-from tracking_configs.model import FieldSpec, TrackingConfig, config_of, from_template, parse_draft
+from tracking_configs.model import FieldSpec, TrackingConfig, config_of, parse_draft
 from tracking_configs.registry import ConfigRegistry
 from tracking_configs.template import load_templates
 

@@ -9,7 +9,9 @@ from schemas.actions import BUILT_IN_ACTIONS
 from tests.tracking_configs.factories import make_config, make_field, template_config
 from tracking_configs.compiler import compile_config, required_fields
 from tracking_configs.errors import InvalidConfigError
-from tracking_configs.model import decode_config, encode_config, from_template, known_actions
+from tracking_configs.from_template import from_template
+from tracking_configs.interest import Positive
+from tracking_configs.model import config_of, decode_config, draft_of, encode_config, known_actions
 from tracking_configs.template import FieldSpec, load_templates
 
 VIDEO = load_templates()["video"]
@@ -51,7 +53,7 @@ def test_an_override_may_add_a_field_and_actions() -> None:
         ({"fields": []}, "overrides.fields"),
         ({"fields": {"duration": 5}}, "overrides.fields.duration"),
         ({"fields": {"duration": {"minimum": 5}}}, "overrides.fields.duration: .*`minimum`"),
-        ({"fields": {"duration": {"min_value": "5"}}}, r"overrides.fields.duration: .*min_value"),
+        ({"fields": {"duration": {"min_value": "5"}}}, r"overrides.fields.duration.min_value"),
         ({"fields": {"mood": {}}}, "overrides.fields.mood: .*`field_type`"),
         ({"fields": {"duration": {"field_name": "length"}}}, "overrides.fields.duration.field_name"),
         ({"actions": "binge"}, "overrides.actions"),
@@ -94,3 +96,40 @@ def test_the_json_of_a_field_has_the_parts_of_the_contract() -> None:
     pattern enum_values item_type default"""
     assert field.keys() == {*named.split(), "enum_aliases"}
     assert field["required"] is True
+
+
+def test_overrides_reach_what_a_scenario_says_of_interest() -> None:
+    config = template_config(
+        "video",
+        None,
+        actions={"binge": 7},
+        weights={"like": 9},
+        positive={"min_completion": 0.8},
+        hot_half_life_h=2,
+        session_gap_min=5,
+        dwell=None,
+        category_fields=["video_quality"],
+        recall_mix={"hot": {"quota": 5, "weight": 0.9}},
+    )
+    assert (config.weights["binge"], config.weights["like"], config.weights["play"]) == (7, 9, 1)
+    assert config.positive == Positive(actions=VIDEO.positive.actions, min_completion=0.8)
+    assert (config.hot_half_life_h, config.session_gap_min) == (2, 5)
+    assert (config.dwell, config.completion_field, config.category_fields) == (
+        None,
+        "completion_rate",
+        ("video_quality",),
+    )
+    assert config.recall_mix["hot"].quota == 5
+    assert config.recall_mix["item_cf"] == VIDEO.recall_mix["item_cf"]
+
+
+def test_null_takes_a_field_away_and_what_referred_to_it() -> None:
+    config = template_config("video", None, fields={"watch_duration": None, "completion_rate": None})
+    assert "watch_duration" not in {field.field_name for field in config.fields}
+    assert (config.dwell, config.completion_field) == (None, None)
+
+
+def test_a_config_says_all_of_itself_again() -> None:
+    config = template_config("video", None, hot_half_life_h=2, dwell=None)
+    times = {"version": config.version, "created_at": config.created_at, "updated_at": config.updated_at}
+    assert config_of(draft_of(config), **times) == config
