@@ -14,6 +14,7 @@ DOOR_LATENCY = Histogram("millrace_door_latency_seconds", "Door latency", ["door
 # Tracking configs.
 CONFIGS_HELD = Gauge("millrace_configs_held", "Tracking configs in force in this process")
 CONFIG_FEED_UP = Gauge("millrace_config_feed_up", "1 while the config change feed is being followed")
+CONFIG_STORE_UP = Gauge("millrace_config_store_up", "1 while the store of tracking configs answers")
 
 # Streams.
 EVENTS_JUDGED = Counter("millrace_events_judged", "Raw events judged by the stream", ["tenant", "verdict"])
