@@ -46,13 +46,13 @@ def judge_slowly(
     errors = [
         *base_issues(values, arrival.received_at),
         *_origin_issues(values, arrival),
-        *_action_issues(values, config),
+        *action_issues(values, config),
         *([NO_CONFIG] if config is None and values.get("tenant_id") in refusing else ()),
     ]
     event_id = _client_id(given)
     if errors:
         return Rejected(bounded(errors), event_id, *_judged_by(values, config))
-    scenario = bounded(_scenario_issues(values, config))
+    scenario = bounded(scenario_issues(values, config))
     if config is not None and config.rejects and scenario:
         return Rejected(scenario, event_id, *_judged_by(values, config))
     warnings = bounded([*_base_warnings(raws, given, arrival), *scenario])
@@ -119,7 +119,8 @@ def _origin_issues(values: Values, arrival: Arrival) -> Iterator[Issue]:
         yield Issue("timestamp", Code.MISSING, "required integer is missing")
 
 
-def _action_issues(values: Values, config: CompiledConfig | None) -> Iterator[Issue]:
+def action_issues(values: Values, config: CompiledConfig | None) -> Iterator[Issue]:
+    """The error of an action that nobody knows; of an event's values, `action_type` alone is looked at."""
     action = values.get("action_type")
     if not isinstance(action, str) or action in BUILT_IN_ACTIONS or (config and action in config.required):
         return
@@ -135,7 +136,8 @@ def _base_warnings(raws: Values, given: Values, arrival: Arrival) -> Iterator[Is
             yield Issue(shortened(name), Code.UNKNOWN_FIELD, "not part of an event, and not stored")
 
 
-def _scenario_issues(values: Values, config: CompiledConfig | None) -> Iterator[Issue]:
+def scenario_issues(values: Values, config: CompiledConfig | None) -> Iterator[Issue]:
+    """What the scenario's config says of an event that has a good base: its `action_type` and `scenario_data`."""
     if config is None:
         yield NO_CONFIG
         return
