@@ -8,7 +8,10 @@ from schemas.verdict import Issue
 
 
 class DeadLetter(msgspec.Struct, kw_only=True, frozen=True):
-    """A raw record that was not taken: why, its bytes, and where it stood. `timestamp` is ms of arrival."""
+    """A raw record that was not taken: why, its bytes, and where it stood. `timestamp` is ms of arrival.
+
+    `scenario_id` is None where the record names none, `config_version` 0 where no config judged it.
+    """
 
     reason_codes: tuple[str, ...]
     message: str
@@ -18,6 +21,8 @@ class DeadLetter(msgspec.Struct, kw_only=True, frozen=True):
     partition: int
     offset: int
     timestamp: int
+    scenario_id: str | None = None
+    config_version: int = 0
 
     @property
     def original_bytes(self) -> bytes:
@@ -25,7 +30,15 @@ class DeadLetter(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def dead_letter(
-    value: bytes | None, errors: tuple[Issue, ...], *, topic: str, partition: int, offset: int, timestamp: int
+    value: bytes | None,
+    errors: tuple[Issue, ...],
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    timestamp: int,
+    scenario_id: str | None = None,
+    config_version: int = 0,
 ) -> DeadLetter:
     """The dead letter of one raw record; a tombstone's bytes are empty."""
     return DeadLetter(
@@ -37,6 +50,8 @@ def dead_letter(
         partition=partition,
         offset=offset,
         timestamp=timestamp,
+        scenario_id=scenario_id,
+        config_version=config_version,
     )
 
 

@@ -11,6 +11,16 @@ EVENTS_PUBLISHED = Counter("millrace_events_published", "Events sent to Kafka, b
 VALIDATION_WARNINGS = Counter("millrace_validation_warnings", "Warnings given at a door", ["door", "code"])
 DOOR_LATENCY = Histogram("millrace_door_latency_seconds", "Door latency", ["door", "call"], buckets=_DOOR_BUCKETS)
 
+# Data quality, at the doors (what they reject) and in the stream. Counted and shown by schemas.quality, which bounds
+# the labels; it stands in no registry by itself.
+QUALITY_LABELS = ("place", "tenant", "scenario", "version", "field", "verdict")
+DATA_QUALITY = Counter(
+    "millrace_data_quality",
+    "Events judged (field empty), and each field that had an issue, by verdict: pass, warn, reject",
+    QUALITY_LABELS,
+    registry=None,
+)
+
 # Tracking configs.
 CONFIGS_HELD = Gauge("millrace_configs_held", "Tracking configs in force in this process")
 CONFIG_FEED_UP = Gauge("millrace_config_feed_up", "1 while the config change feed is being followed")

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from schemas.metrics import EVENTS_JUDGED
+from schemas.quality import QUALITY
 from schemas.topics import rejected_topic, validated_topic
 from streams.config import StreamConfig
 from streams.judging import Judgement, Judging, judgement, tenant_of_raw
@@ -42,10 +43,11 @@ class JudgeStep:
         return {}
 
     async def process(self, batch: Batch) -> None:
-        judged = judgement(batch, self._judge)
+        judged, tenant = judgement(batch, self._judge), tenant_of_raw(batch.topic)
         await outlast("kafka", lambda: self._write(batch, judged), (KafkaError, OSError))
         for verdict, count in judged.verdicts.items():
-            EVENTS_JUDGED.labels(tenant_of_raw(batch.topic), verdict).inc(count)
+            EVENTS_JUDGED.labels(tenant, verdict).inc(count)
+        QUALITY.count("stream", tenant, judged.events, judged.rejections)
 
     async def _write(self, batch: Batch, judged: Judgement) -> None:
         """One attempt; a topic that failed is asked for again, since it may have been deleted."""

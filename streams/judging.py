@@ -36,15 +36,17 @@ class Judged:
     """A batch's verdicts, each list in offset order."""
 
     accepted: list[tuple[Record, Event]] = field(default_factory=list)
-    rejected: list[tuple[Record, tuple[Issue, ...]]] = field(default_factory=list)
+    rejected: list[tuple[Record, Rejected]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Judgement:
-    """What is to be written for a batch, and how many events had which verdict."""
+    """What is to be written for a batch, what that was made of, and how many events had which verdict."""
 
     validated: list[Outgoing] = field(default_factory=list)
     rejected: list[Outgoing] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    rejections: list[Rejected] = field(default_factory=list)
     verdicts: Counter[str] = field(default_factory=Counter)
 
 
@@ -56,7 +58,7 @@ def judge_records(records: Iterable[Record], tenant: str, judge: Judging) -> Jud
         if isinstance(verdict, Event):
             judged.accepted.append((record, verdict))
         else:
-            judged.rejected.append((record, verdict.errors))
+            judged.rejected.append((record, verdict))
     return judged
 
 
@@ -75,12 +77,14 @@ def judgement(batch: Batch, judge: Judging) -> Judgement:
             value = encode_event(event)
         except (ValueError, TypeError, OverflowError) as error:  # a number that Avro's long cannot hold, say
             log.error("event_not_encodable", tenant=tenant, partition=record.partition, offset=record.offset)
-            judged.rejected.append((record, (Issue("", Code.OUT_OF_RANGE, f"cannot be stored: {error}"[:500]),)))
+            judged.rejected.append((record, _not_encodable(event, error)))
             continue
         result.validated.append(Outgoing(record.key, value))
+        result.events.append(event)
         result.verdicts["warned" if event.validation_warnings else "accepted"] += 1
-    for record, errors in sorted(judged.rejected, key=lambda rejected: int(rejected[0].offset)):
-        result.rejected.append(letter_of(record, errors))
+    for record, rejection in sorted(judged.rejected, key=lambda rejected: int(rejected[0].offset)):
+        result.rejected.append(letter_of(record, rejection))
+        result.rejections.append(rejection)
         result.verdicts["rejected"] += 1
     return result
 
@@ -101,9 +105,9 @@ def arrival_of(record: Record, tenant: str) -> Arrival:
     )
 
 
-def letter_of(record: Record, errors: tuple[Issue, ...]) -> Outgoing:
+def letter_of(record: Record, rejection: Rejected) -> Outgoing:
     """The dead letter of a record, under its own key."""
-    value = record.value
+    value, errors = record.value, rejection.errors
     if value is not None and len(value) > MAX_ORIGINAL_BYTES:
         cut = f"only the first {MAX_ORIGINAL_BYTES} of {len(value)} bytes are kept"
         errors, value = (*errors, Issue("", Code.TOO_LARGE, cut)), value[:MAX_ORIGINAL_BYTES]
@@ -114,9 +118,16 @@ def letter_of(record: Record, errors: tuple[Issue, ...]) -> Outgoing:
         partition=record.partition,
         offset=record.offset,
         timestamp=record.timestamp,
+        scenario_id=rejection.scenario_id,
+        config_version=rejection.config_version,
     )
     key = record.key if record.key is None or len(record.key) <= MAX_KEY_BYTES else None
     return Outgoing(key, encode_dead_letter(letter))
+
+
+def _not_encodable(event: Event, error: Exception) -> Rejected:
+    issue = Issue("", Code.OUT_OF_RANGE, f"cannot be stored: {error}"[:500])
+    return Rejected((issue,), event.event_id, event.scenario_id, event.config_version)
 
 
 def tenant_of_raw(topic: str) -> str:

@@ -12,11 +12,12 @@ from schemas.event import Event
 from schemas.single_object import UnknownSchemaError
 from schemas.topics import REJECTED_PREFIX, VALIDATED_PREFIX, tenant_of
 from schemas.validated import decode_event
-from schemas.verdict import Code
+from schemas.verdict import Code, Issue
 from streams.transport import Batch, Record
 
 USER_BEHAVIORS: Final = "user_behaviors"
 REJECTED_BEHAVIORS: Final = "rejected_behaviors"
+MAX_UINT32: Final = 2**32 - 1
 
 EVENT_COLUMNS: Final[dict[str, Callable[[Event], Any]]] = {
     "event_id": lambda event: event.event_id,
@@ -40,17 +41,20 @@ EVENT_COLUMNS: Final[dict[str, Callable[[Event], Any]]] = {
     "experiment_group": lambda event: event.experiment_group,
     "source": lambda event: event.source,
     "config_version": lambda event: event.config_version,
-    "validation_warnings": lambda event: [(w.field, w.code.value, w.message) for w in event.validation_warnings],
+    "validation_warnings": lambda event: issue_tuples(event.validation_warnings),
     "scenario_data": lambda event: event.scenario_data,
     "extra_data": lambda event: event.extra_data,
     "weight": lambda event: event.weight,
+    "positive": lambda event: event.positive,
     "dwell_ms": lambda event: event.dwell_ms,
+    "completion": lambda event: event.completion,
     "category": lambda event: event.category,
     "kafka_partition": lambda event: event.partition,
     "kafka_offset": lambda event: event.offset,
 }
 REJECTED_COLUMNS: Final = (
-    *("tenant_id", "timestamp", "reason_codes", "fields", "message", "original"),
+    *("tenant_id", "scenario_id", "config_version", "timestamp"),
+    *("reason_codes", "fields", "errors", "message", "original"),
     *("kafka_topic", "kafka_partition", "kafka_offset"),
 )
 
@@ -84,6 +88,11 @@ def rows_of(batch: Batch) -> Rows:
     return Rows(events, rejected, min((event.received_at for event in events), default=None))
 
 
+def issue_tuples(issues: Iterable[Issue]) -> list[tuple[str, str, str]]:
+    """Issues as the tables hold them: (field, code, message)."""
+    return [(issue.field, issue.code.value, issue.message) for issue in issues]
+
+
 def event_columns(events: Sequence[Event]) -> list[list[Any]]:
     """One list per column of user_behaviors, in the order of EVENT_COLUMNS."""
     return [[value(event) for event in events] for value in EVENT_COLUMNS.values()]
@@ -95,20 +104,32 @@ def rejected_columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
 
 
 def rejected_row(tenant: str, letter: DeadLetter) -> tuple[Any, ...]:
+    judged = (tenant, letter.scenario_id or "", letter.config_version, letter.timestamp)
     fields = [issue.field for issue in letter.errors]
-    where = (letter.topic, letter.partition, letter.offset)
-    return (tenant, letter.timestamp, list(letter.reason_codes), fields, letter.message, letter.original, *where)
+    why = (list(letter.reason_codes), fields, issue_tuples(letter.errors), letter.message)
+    return (*judged, *why, letter.original, letter.topic, letter.partition, letter.offset)
 
 
 def parked_row(tenant: str, record: Record, why: str) -> tuple[Any, ...]:
     """A rejected row for a Kafka record that cannot be stored as what it should be."""
-    original = base64.b64encode(record.value or b"").decode("ascii")
+    judged = (tenant, "", 0, record.timestamp)
     where = (record.topic, record.partition, record.offset)
-    return (tenant, record.timestamp, [Code.NOT_STORABLE.value], [], why[:500], original, *where)
+    return (*judged, *_not_storable(why), _base64(record.value or b""), *where)
 
 
 def refused_row(event: Event, why: str) -> tuple[Any, ...]:
     """A rejected row for an accepted event that the engine refused."""
-    original = base64.b64encode(msgspec.json.encode(event)).decode("ascii")
+    version = event.config_version if 0 <= event.config_version <= MAX_UINT32 else 0  # it may be what was refused
+    judged = (event.tenant_id, event.scenario_id, version, event.received_at)
     where = (VALIDATED_PREFIX + event.tenant_id, event.partition, event.offset)
-    return (event.tenant_id, event.received_at, [Code.NOT_STORABLE.value], [], why[:500], original, *where)
+    return (*judged, *_not_storable(why), _base64(msgspec.json.encode(event)), *where)
+
+
+def _not_storable(why: str) -> tuple[list[str], list[str], list[tuple[str, str, str]], str]:
+    """reason_codes, fields, errors and message."""
+    code, message = Code.NOT_STORABLE.value, why[:500]
+    return [code], [], [("", code, message)], message
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")

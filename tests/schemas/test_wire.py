@@ -1,6 +1,7 @@
 """The Avro and JSON forms of what lies on the platform's topics."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,9 @@ events = st.builds(
     experiment_id=optional_texts,
     validation_warnings=st.lists(issues, max_size=3).map(tuple),
     weight=st.floats(allow_nan=False),
+    positive=st.booleans(),
     dwell_ms=st.integers(0, 2**40),
+    completion=st.none() | st.floats(0, 1),
 )
 
 
@@ -68,11 +71,20 @@ def test_a_session_summary_survives_the_wire() -> None:
 @given(st.none() | st.binary(max_size=200))
 def test_a_dead_letter_keeps_the_original_bytes(value: bytes | None) -> None:
     errors = (Issue("user_id", Code.MISSING, "is required"), Issue("item_id", Code.MISSING, "is required"))
-    letter = dead_letter(value, errors, topic="user-behaviors-acme", partition=1, offset=7, timestamp=5)
+    place: dict[str, Any] = {"topic": "user-behaviors-acme", "partition": 1, "offset": 7, "timestamp": 5}
+    letter = dead_letter(value, errors, **place, scenario_id="feed", config_version=2)
     again = decode_dead_letter(encode_dead_letter(letter))
     assert again == letter
     assert again.original_bytes == (value or b"")
     assert again.reason_codes == ("missing",)
+
+
+def test_a_dead_letter_written_before_it_named_its_scenario_is_read() -> None:
+    letter = decode_dead_letter(
+        b'{"reason_codes":["empty"],"message":"event: no","errors":[{"field":"","code":"empty","message":"no"}],'
+        b'"original":"","topic":"t","partition":0,"offset":1,"timestamp":2}'
+    )
+    assert (letter.scenario_id, letter.config_version) == (None, 0)
 
 
 def test_a_dead_letter_is_json_a_person_can_read() -> None:

@@ -7,6 +7,7 @@ from aiokafka.admin import NewPartitions
 
 from schemas.dead_letter import decode_dead_letter
 from schemas.kafka import KafkaDsn
+from schemas.quality import QUALITY
 from schemas.topics import raw_topic, rejected_topic, validated_topic
 from schemas.validated import decode_event
 from streams.publisher import Outgoing, Publisher
@@ -64,6 +65,37 @@ async def test_verdicts_go_to_the_twin_partition_in_raw_order(kafka: str, tenant
     assert [letter.key for letter in letters] == [b"k50", b"k150", b"k250"]
     assert await partitions_of(kafka, validated_topic(tenant)) == 3
     assert await partitions_of(kafka, rejected_topic(tenant)) == 3
+
+
+async def test_counts_the_quality_of_each_record_once(kafka: str, tenant: str) -> None:
+    await make_topic(kafka, raw_topic(tenant), partitions=1)
+    async with producer_client(kafka) as producer:
+        for value in (b"ann", b"bad", None, b"huge", b"bob"):
+            await producer.send(raw_topic(tenant), value, key=b"k", partition=0)
+    async with role(lambda stop, ready: run_judge(make_config(kafka), FakeJudge(), stop, ready)):
+        await read(kafka, rejected_topic(tenant), 0, 3)
+        async with asyncio.timeout(READ_S):  # counted just after both writes
+            while not quality_of_stream(tenant):
+                await asyncio.sleep(0.05)
+    assert quality_of_stream(tenant) == {
+        ("", "pass"): 2,
+        ("", "warn"): 0,
+        ("", "reject"): 3,
+        ("user_id", "pass"): 4,
+        ("user_id", "warn"): 0,
+        ("user_id", "reject"): 1,
+    }
+
+
+def quality_of_stream(tenant: str) -> dict[tuple[str, str], float]:
+    """(field, verdict) -> events, of a tenant without configs."""
+    labels = {"place": "stream", "tenant": tenant, "scenario": "", "version": "0"}
+    return {
+        (sample.labels["field"], sample.labels["verdict"]): sample.value
+        for family in QUALITY.collect()
+        for sample in family.samples
+        if labels.items() <= sample.labels.items()
+    }
 
 
 async def test_the_twins_grow_with_the_raw_topic(kafka: str, tenant: str) -> None:

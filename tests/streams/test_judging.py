@@ -1,12 +1,15 @@
 """What a raw batch becomes."""
 
+import msgspec
 import pytest
 
 from schemas.dead_letter import decode_dead_letter
 from schemas.validated import decode_event
 from streams.judging import MAX_ORIGINAL_BYTES, accepted_events, arrival_of, judgement, tenant_of_raw
-from tests.factories import NOON
+from tests.factories import NOON, make_body
 from tests.streams.fakes import FakeJudge, FakeRecord, batch_of
+from tests.tracking_configs.factories import make_registry, template_config
+from tracking_configs.judge import Judge
 
 
 def test_accepted_events_keep_the_raw_key_order_and_place() -> None:
@@ -33,6 +36,17 @@ def test_an_event_that_cannot_be_stored_poisons_nothing() -> None:
     letters = [decode_dead_letter(outgoing.value) for outgoing in result.rejected]
     assert [(letter.offset, letter.reason_codes) for letter in letters] == [(0, ("out_of_range",)), (2, ("missing",))]
     assert result.verdicts == {"accepted": 1, "rejected": 2}
+    assert [event.offset for event in result.events] == [1]
+    assert [rejection.errors[0].code.value for rejection in result.rejections] == ["out_of_range", "missing"]
+
+
+def test_a_dead_letter_says_whose_event_it_was_and_which_config_judged_it() -> None:
+    config = template_config("video", "strict_feed", enforcement="reject")
+    body = make_body(scenario_id="strict_feed", action_type="play_end", scenario_data={"video_data": {"duration": 0}})
+    batch = batch_of(FakeRecord(0, msgspec.json.encode(body)), FakeRecord(1, b"{"))
+    letters = [decode_dead_letter(out.value) for out in judgement(batch, Judge(make_registry(config))).rejected]
+    assert [(letter.scenario_id, letter.config_version) for letter in letters] == [("strict_feed", 1), (None, 0)]
+    assert letters[0].reason_codes == ("out_of_range", "missing")
 
 
 def test_a_dead_letter_of_a_huge_record_fits_into_a_topic() -> None:

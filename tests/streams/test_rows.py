@@ -1,57 +1,76 @@
 """Kafka records as columns."""
 
 import base64
-import re
 from typing import Any
 
-from schemas.ddl import migrations
+import pytest
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
 from schemas.dead_letter import dead_letter, encode_dead_letter
 from schemas.validated import encode_event
 from schemas.verdict import Code, Issue
-from streams.rows import EVENT_COLUMNS, REJECTED_COLUMNS, event_columns, rejected_columns, rows_of
+from streams.migrations import migrate
+from streams.rows import EVENT_COLUMNS, REJECTED_COLUMNS, event_columns, refused_row, rejected_columns, rows_of
 from tests.factories import NOON, make_event
 from tests.streams.fakes import FakeRecord, batch_of
 
 
-def columns_of_table(table: str) -> list[str]:
-    statement = next(text for _, text in migrations() if re.search(rf"TABLE IF NOT EXISTS {table}\s*\(", text))
-    body = statement.partition("(\n")[2].partition("\n)")[0]
-    return [line.split()[0] for line in body.splitlines()]
+async def columns_of_table(clickhouse: AsyncClient, table: str) -> list[str]:
+    return [row[0] for row in (await clickhouse.query(f"DESCRIBE TABLE {table}")).result_rows]
 
 
-def test_the_columns_are_those_of_the_tables() -> None:
-    assert list(EVENT_COLUMNS) == columns_of_table("user_behaviors")
-    assert list(REJECTED_COLUMNS) == columns_of_table("rejected_behaviors")
+async def test_the_columns_are_those_of_the_tables(clickhouse: AsyncClient) -> None:
+    await migrate(clickhouse)
+    assert list(EVENT_COLUMNS) == await columns_of_table(clickhouse, "user_behaviors")
+    assert list(REJECTED_COLUMNS) == await columns_of_table(clickhouse, "rejected_behaviors")
 
 
 def test_a_validated_record_becomes_a_row_with_the_raw_records_place() -> None:
-    event = make_event(partition=3, offset=77, validation_warnings=(Issue("a.b", Code.MISSING, "is required"),))
+    warnings = (Issue("a.b", Code.MISSING, "is required"),)
+    event = make_event(partition=3, offset=77, validation_warnings=warnings, positive=True, completion=0.4)
     record = FakeRecord(9, encode_event(event), topic="validated-behaviors-acme", partition=3)
     rows = rows_of(batch_of(record))
     row: dict[str, Any] = dict(zip(EVENT_COLUMNS, (column[0] for column in event_columns(rows.events)), strict=True))
     assert (row["kafka_partition"], row["kafka_offset"], row["timestamp"]) == (3, 77, NOON)
+    assert (row["positive"], row["completion"]) == (True, 0.4)
     assert row["validation_warnings"] == [("a.b", "missing", "is required")]
     assert rows.oldest_arrival == NOON + 5
 
 
 def test_a_dead_letter_becomes_a_row_with_the_raw_records_place() -> None:
-    letter = dead_letter(
-        b"x", (Issue("a", Code.MISSING, "gone"),), topic="user-behaviors-acme", partition=1, offset=5, timestamp=NOON
-    )
+    errors = (Issue("a", Code.MISSING, "gone"), Issue("b", Code.MISSING, "gone too"))
+    place: dict[str, Any] = {"topic": "user-behaviors-acme", "partition": 1, "offset": 5, "timestamp": NOON}
+    letter = dead_letter(b"x", errors, **place, scenario_id="feed", config_version=3)
     rows = rows_of(batch_of(FakeRecord(0, encode_dead_letter(letter), topic="rejected-behaviors-acme")))
     (row,) = rows.rejected
     assert dict(zip(REJECTED_COLUMNS, row, strict=True)) == {
         "tenant_id": "acme",
+        "scenario_id": "feed",
+        "config_version": 3,
         "timestamp": NOON,
         "reason_codes": ["missing"],
-        "fields": ["a"],
-        "message": "a: gone",
+        "fields": ["a", "b"],
+        "errors": [("a", "missing", "gone"), ("b", "missing", "gone too")],
+        "message": "a: gone; b: gone too",
         "original": base64.b64encode(b"x").decode(),
         "kafka_topic": "user-behaviors-acme",
         "kafka_partition": 1,
         "kafka_offset": 5,
     }
     assert [len(column) for column in rejected_columns(rows.rejected)] == [1] * len(REJECTED_COLUMNS)
+
+
+def test_a_dead_letter_of_no_scenario_has_an_empty_one() -> None:
+    letter = dead_letter(b"x", (Issue("", Code.INVALID_JSON, "no"),), topic="t", partition=0, offset=5, timestamp=NOON)
+    rows = rows_of(batch_of(FakeRecord(0, encode_dead_letter(letter), topic="rejected-behaviors-acme")))
+    assert rows.rejected[0][:3] == ("acme", "", 0)
+
+
+@pytest.mark.parametrize(("version", "kept"), [(7, 7), (2**32 - 1, 2**32 - 1), (2**32, 0), (-1, 0)])
+def test_an_event_that_the_engine_refused_keeps_its_scenario(version: int, kept: int) -> None:
+    row = dict(zip(REJECTED_COLUMNS, refused_row(make_event(config_version=version), "too much"), strict=True))
+    assert (row["scenario_id"], row["config_version"]) == ("vlog_feed", kept)
+    assert row["errors"] == [("", "not_storable", "too much")]
 
 
 def test_a_foreign_record_is_parked_and_poisons_nothing() -> None:
@@ -61,4 +80,5 @@ def test_a_foreign_record_is_parked_and_poisons_nothing() -> None:
     rows = rows_of(batch)
     assert len(rows.events) == 1
     assert [row[-1] for row in rows.rejected] == [0, 1, 2]
-    assert {code for row in rows.rejected for code in row[2]} == {"not_storable"}
+    codes = REJECTED_COLUMNS.index("reason_codes")
+    assert {code for row in rows.rejected for code in row[codes]} == {"not_storable"}
