@@ -14,15 +14,15 @@ class Names:
     """Hands out names that differ from each other, and from those taken before, in more than their case."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
-        self._taken = {name.casefold() for name in taken}
+        self._taken = {name.casefold(): 1 for name in taken}  # and the last number behind it
 
     def take(self, wanted: str, separator: str = "") -> str:
         """`wanted`, with a number behind it where it is taken."""
-        name, count = wanted, 1
+        name, key = wanted, wanted.casefold()
         while name.casefold() in self._taken:
-            count += 1
-            name = f"{wanted}{separator}{count}"
-        self._taken.add(name.casefold())
+            self._taken[key] += 1
+            name = f"{wanted}{separator}{self._taken[key]}"
+        self._taken[name.casefold()] = 1
         return name
 
 
