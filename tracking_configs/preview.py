@@ -1,7 +1,8 @@
 """A candidate config judged against past events: what it would pass, warn and reject, and why. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -74,10 +75,35 @@ class _Key(NamedTuple):
     field: str
 
 
-class _Judged(NamedTuple):
-    event: PastEvent
-    now: Finding
-    then: Finding
+@dataclass(slots=True)
+class _Tally:
+    """What is counted while one event after the other is judged; nothing else is kept of the findings."""
+
+    now: Counter[Outcome] = field(default_factory=Counter)
+    then: Counter[Outcome] = field(default_factory=Counter)
+    changed: Counter[Outcome] = field(default_factory=Counter)
+    count: Counter[_Key] = field(default_factory=Counter)
+    new: Counter[_Key] = field(default_factory=Counter)
+    newest: dict[_Key, tuple[str, PastEvent]] = field(default_factory=dict)
+
+    def add(self, event: PastEvent, now: Finding, then: Finding) -> None:
+        self.now[now.outcome] += 1
+        self.then[then.outcome] += 1
+        same = now.outcome == then.outcome
+        if not same:
+            self.changed[then.outcome] += 1
+        for (code, path), message in then.reasons.items():
+            key = _Key(then.outcome, code, path)
+            self.count[key] += 1
+            if not same or (code, path) not in now.reasons:
+                self.new[key] += 1
+            if key not in self.newest or self.newest[key][1].received_at <= event.received_at:
+                self.newest[key] = message, event
+
+    def reasons(self) -> tuple[Reason, ...]:
+        """The most frequent first, then those that are new for more events."""
+        order = sorted(self.count, key=lambda key: (-self.count[key], -self.new[key], key))
+        return tuple(_reason(key, self.count[key], self.new[key], *self.newest[key]) for key in order[:MAX_REASONS])
 
 
 def preview(
@@ -92,39 +118,18 @@ def preview(
     `refuse_unknown_scenarios`: the tenants of which no event is taken whose scenario has no config.
     """
     by_now, by_then = PastJudge(now, refuse_unknown_scenarios), PastJudge(then, refuse_unknown_scenarios)
-    judged = [_Judged(event, by_now.judge(event), by_then.judge(event)) for event in events]
+    tally = _Tally()
+    for event in events:
+        tally.add(event, by_now.judge(event), by_then.judge(event))
     arrivals = [event.received_at for event in events]
-    changed = Counter(each.then.outcome for each in judged if each.then.outcome != each.now.outcome)
     return Preview(
         events=len(events),
         window=Window(min(arrivals), max(arrivals)) if arrivals else None,
-        now=_counts(each.now for each in judged),
-        then=_counts(each.then for each in judged),
-        changed=Changed(*(changed[outcome] for outcome in Outcome)),
-        reasons=tuple(_reasons(judged)),
+        now=Counts(*(tally.now[outcome] for outcome in Outcome)),
+        then=Counts(*(tally.then[outcome] for outcome in Outcome)),
+        changed=Changed(*(tally.changed[outcome] for outcome in Outcome)),
+        reasons=tally.reasons(),
     )
-
-
-def _counts(findings: Iterable[Finding]) -> Counts:
-    found = Counter(finding.outcome for finding in findings)
-    return Counts(*(found[outcome] for outcome in Outcome))
-
-
-def _reasons(judged: Iterable[_Judged]) -> list[Reason]:
-    """The most frequent first, then those that are new for more events."""
-    count: Counter[_Key] = Counter()
-    new: Counter[_Key] = Counter()
-    newest: dict[_Key, tuple[str, PastEvent]] = {}
-    for event, before, after in judged:
-        for (code, field), message in after.reasons.items():
-            key = _Key(after.outcome, code, field)
-            count[key] += 1
-            if before.outcome != after.outcome or (code, field) not in before.reasons:
-                new[key] += 1
-            if key not in newest or newest[key][1].received_at <= event.received_at:
-                newest[key] = message, event
-    order = sorted(count, key=lambda key: (-count[key], -new[key], key))
-    return [_reason(key, count[key], new[key], *newest[key]) for key in order[:MAX_REASONS]]
 
 
 def _reason(key: _Key, count: int, new: int, message: str, event: PastEvent) -> Reason:
