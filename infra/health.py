@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -22,13 +22,20 @@ class EmbeddedServer(uvicorn.Server):
         yield
 
 
-def health_app(is_ready: Callable[[], bool]) -> Starlette:
+Checks = Mapping[str, Callable[[], bool]]
+
+
+def health_app(is_ready: Callable[[], bool], checks: Checks) -> Starlette:
+    """`checks`: what the process can go on without for a while; one that fails makes it degraded, not unready."""
+
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "alive"})
 
     async def readyz(_: Request) -> Response:
-        ready = is_ready()
-        return JSONResponse({"status": "ready" if ready else "not_ready"}, 200 if ready else 503)
+        found = {name: check() for name, check in checks.items()}
+        if not is_ready():
+            return JSONResponse({"status": "not_ready", "checks": found}, 503)
+        return JSONResponse({"status": "ready" if all(found.values()) else "degraded", "checks": found})
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -37,12 +44,12 @@ def health_app(is_ready: Callable[[], bool]) -> Starlette:
 
 
 @asynccontextmanager
-async def serve_health(host: str, port: int, is_ready: Callable[[], bool]) -> AsyncIterator[None]:
+async def serve_health(host: str, port: int, is_ready: Callable[[], bool], checks: Checks) -> AsyncIterator[None]:
     """Serves while the block runs; port 0 serves nothing."""
     if not port:
         yield
         return
-    async with serving(health_app(is_ready), host, port):
+    async with serving(health_app(is_ready, checks), host, port):
         yield
 
 

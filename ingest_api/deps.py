@@ -8,6 +8,7 @@ from typing import Any, Final
 from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
+from ingest_api.config_insights import ConfigInsights
 from ingest_api.publisher import Publisher
 from schemas.clock import Clock, system_clock
 from schemas.limits import MAX_BATCH_EVENTS, MAX_EVENT_BYTES
@@ -34,13 +35,18 @@ class DoorSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DoorDeps:
-    """What every door needs. `probes`: by the name of a server, whether it answers; they make readiness."""
+    """What every door needs.
+
+    `probes`: by the name of a server, whether it answers. Without one of `needed` no event can be taken, and the door
+    is not ready; without another it is degraded: events are taken, by the last known configs.
+    """
 
     judge: Judge
     publisher: Publisher
     clock: Clock = system_clock
     settings: DoorSettings = field(default_factory=DoorSettings)
     probes: Mapping[str, Probe] = field(default_factory=dict)
+    needed: frozenset[str] = frozenset({"kafka"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,5 +54,6 @@ class HttpDeps(DoorDeps):
     """What the HTTP door needs besides. Redis answers bytes; `mongo` is the database `millrace`."""
 
     config_service: ConfigService
+    config_insights: ConfigInsights
     redis: Redis
     mongo: AsyncDatabase[dict[str, Any]]

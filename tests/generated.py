@@ -9,7 +9,8 @@ from infra.settings import settings_table
 from ingest_api.api_codes import ApiCode
 from schemas import metrics
 from schemas.verdict import Code
-from tracking_configs.template import load_templates
+from tracking_configs.errors import ConfigError
+from tracking_configs.template import Template, load_templates
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -19,12 +20,21 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
+def config_errors() -> list[type[ConfigError]]:
+    return sorted(ConfigError.__subclasses__(), key=lambda error: (error.status, error.code))
+
+
 def codes() -> str:
     rows = [(f"`{code.value}`", code.meaning) for code in Code]
     numbers = [(str(code.value), code.meaning) for code in ApiCode]
+    of_configs = [
+        (f"`{error.code}`", str(error.status), (error.__doc__ or "").splitlines()[0]) for error in config_errors()
+    ]
     return (
         "# Codes\n\nOf errors and warnings about events, the same at every door and in dead letters:\n\n"
         + table(("code", "meaning"), rows)
+        + "\nOf refused calls about tracking configs:\n\n"
+        + table(("code", "status", "meaning"), of_configs)
         + "\nOf answers `{code, message, data, trace_id}`: 0 is success, 1xxxx the system, 2xxxx the call, "
         + "3xxxx models (none yet).\n\n"
         + table(("code", "meaning"), numbers)
@@ -55,7 +65,22 @@ def templates() -> str:
         actions = ", ".join(f"{action} ({weight:g})" for action, weight in template.actions.items())
         parts.append(f"\n## {template.id}\n\nActions (weight): {actions}\n\n")
         parts.append(table(("field", "type", "r:", "meaning"), rows))
+        parts.append("\n" + interest(template))
     return "".join(parts)
+
+
+def interest(template: Template) -> str:
+    positive, dwell = template.positive, template.dwell
+    bounds = {"completion": positive.min_completion, "dwell in s": positive.min_dwell_s}
+    at_least = "".join(f", {name} at least {bound:g}" for name, bound in bounds.items() if bound is not None)
+    mix = ", ".join(f"{source} {share.quota} (x {share.weight:g})" for source, share in template.recall_mix.items())
+    return (
+        f"Positive: {', '.join(positive.actions)}{at_least}. "
+        f"Hot half-life {template.hot_half_life_h:g} h, session gap {template.session_gap_min} min. "
+        f"Dwell: {f'{dwell.field} in {dwell.unit}' if dwell else 'none'}; "
+        f"completion: {template.completion_field or 'none'}; "
+        f"categories: {', '.join(template.category_fields) or 'none'}. Recall: {mix}.\n"
+    )
 
 
 def settings() -> str:

@@ -36,6 +36,8 @@ class ConfigError(Exception):
 
 
 class InvalidConfigError(ConfigError):
+    """A config, or a part of one, that cannot be used; every problem is named."""
+
     status = 400
     code = "invalid_config"
 
@@ -45,6 +47,8 @@ class InvalidConfigError(ConfigError):
 
 
 class InvalidCursorError(ConfigError):
+    """A cursor that no page of the list gave."""
+
     status = 400
     code = "invalid_cursor"
 
@@ -53,6 +57,8 @@ class InvalidCursorError(ConfigError):
 
 
 class TemplateNotFoundError(ConfigError):
+    """There is no such template."""
+
     status = 404
     code = "template_not_found"
 
@@ -62,6 +68,8 @@ class TemplateNotFoundError(ConfigError):
 
 
 class ConfigNotFoundError(ConfigError):
+    """There is no such config, or not in that version."""
+
     status = 404
     code = "config_not_found"
 
@@ -72,6 +80,8 @@ class ConfigNotFoundError(ConfigError):
 
 
 class ConfigExistsError(ConfigError):
+    """The scenario has a config already, deleted or not: change it instead."""
+
     status = 409
     code = "config_exists"
 
@@ -81,6 +91,8 @@ class ConfigExistsError(ConfigError):
 
 
 class DraftNotFoundError(ConfigError):
+    """No draft is saved for the scenario."""
+
     status = 404
     code = "draft_not_found"
 
@@ -90,6 +102,8 @@ class DraftNotFoundError(ConfigError):
 
 
 class NothingToSuggestError(ConfigError):
+    """There are no events to make a proposal of."""
+
     status = 404
     code = "no_events"
 
@@ -99,7 +113,7 @@ class NothingToSuggestError(ConfigError):
 
 
 class BreakingChangeError(ConfigError):
-    """`problems`: what would newly warn or reject."""
+    """The change would break clients, and is not applied; `problems` say what would newly warn or reject."""
 
     status = 409
     code = "breaking_change"
@@ -111,7 +125,7 @@ class BreakingChangeError(ConfigError):
 
 
 class VersionConflictError(ConfigError):
-    """`current` is the version that the caller should have seen."""
+    """Another version is current than the caller saw, `current`; or another writer was faster."""
 
     status = 412
     code = "version_conflict"
@@ -124,6 +138,8 @@ class VersionConflictError(ConfigError):
 
 
 class ConfigStoreUnavailableError(ConfigError):
+    """The store of tracking configs does not answer; those in force stay in force."""
+
     status = 503
     code = "store_unavailable"
     retryable = True
@@ -133,7 +149,7 @@ class ConfigStoreUnavailableError(ConfigError):
 
 
 class EventsUnavailableError(ConfigError):
-    """The store that holds past events does not answer: nothing can be said about them now."""
+    """ClickHouse or Kafka, which hold past events, does not answer: nothing can be said about them now."""
 
     status = 503
     code = "events_unavailable"

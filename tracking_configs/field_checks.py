@@ -1,6 +1,7 @@
 """What a field of a config must be. Every problem is named, with the part of the field that has it."""
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ MAX_TEXT: Final = 1000  # characters of a name or description
 MAX_ENUM_VALUES: Final = 500
 MAX_PATTERN: Final = 512
 
-_NAME = re2.compile(r"[a-z][a-z0-9_]{0,63}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PATTERN_OPTIONS = re2.Options()
 _PATTERN_OPTIONS.log_errors = False
 _PATTERN_OPTIONS.max_mem = 1 << 20
@@ -80,7 +81,7 @@ def _range_problems(field: FieldSpec) -> Iterator[Problem]:
     for part, bound in (("min_value", low), ("max_value", high)):
         if bound is None:
             continue
-        if not math.isfinite(bound) or abs(bound) > INT64_MAX:
+        if abs(bound) > INT64_MAX or not math.isfinite(bound):  # in this order: isfinite takes no huge integer
             yield Problem(part, f"{bound} is out of range")
         elif field.field_type == "integer" and bound != math.floor(bound):
             yield Problem(part, f"{bound} is not an integer")
@@ -134,6 +135,8 @@ def _enum_problems(field: FieldSpec) -> Iterator[Problem]:
 
 def _default_problems(field: FieldSpec) -> Iterator[Problem]:
     """A default is documentation, but it must not teach what the judge refuses."""
+    if field.default is None:
+        return
     try:
         matches = compile_pattern(field.pattern).search if field.pattern is not None else None
     except re2.error:  # said of the pattern itself

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from schemas.recall import RECALL_SOURCES
 from tracking_configs.errors import Problem
 from tracking_configs.interest import Positive, SourceShare
-from tracking_configs.model import ConfigDraft, known_actions
+from tracking_configs.model import CATEGORY_TYPE, COMPLETION_TYPE, DWELL_TYPES, ConfigDraft, known_actions
 from tracking_configs.template import FieldSpec
 
 MAX_WEIGHT: Final = 100.0
@@ -35,9 +35,9 @@ def interest_problems(draft: ConfigDraft) -> Iterator[Problem]:
     if draft.session_gap_min is not UNSET:
         yield from _outside("session_gap_min", draft.session_gap_min, 1, MAX_SESSION_GAP_MIN)
     if draft.dwell is not UNSET and draft.dwell is not None:
-        yield from _meaning("dwell.field", draft.dwell.field, fields, "integer", "number")
+        yield from _meaning("dwell.field", draft.dwell.field, fields, *DWELL_TYPES)
     if draft.completion_field is not UNSET and draft.completion_field is not None:
-        yield from _meaning("completion_field", draft.completion_field, fields, "number")
+        yield from _meaning("completion_field", draft.completion_field, fields, COMPLETION_TYPE)
     if draft.category_fields is not UNSET:
         yield from _category_problems(draft.category_fields, fields)
     if draft.recall_mix is not UNSET:
@@ -57,7 +57,7 @@ def _category_problems(names: tuple[str, ...], fields: Mapping[str, FieldSpec]) 
         yield Problem("category_fields", f"{len(names)} are more than {MAX_CATEGORY_FIELDS}")
         return
     for index, name in enumerate(names):
-        yield from _meaning(f"category_fields[{index}]", name, fields, "string")
+        yield from _meaning(f"category_fields[{index}]", name, fields, CATEGORY_TYPE)
 
 
 def _mix_problems(mix: Mapping[str, SourceShare]) -> Iterator[Problem]:

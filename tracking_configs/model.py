@@ -18,6 +18,9 @@ from tracking_configs.template import FieldSpec as FieldSpec
 DECLARED_WEIGHT: Final = 1.0  # of an action that only a config knows
 DEFAULT_HOT_HALF_LIFE_H: Final = 24.0
 DEFAULT_SESSION_GAP_MIN: Final = 30
+DWELL_TYPES: Final = ("integer", "number")  # of a field that may mean dwell time, completion, a category
+COMPLETION_TYPE: Final = "number"
+CATEGORY_TYPE: Final = "string"
 
 
 class ConfigDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +49,7 @@ class ConfigDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     recall_mix: RecallMix | UnsetType = UNSET
 
 
-class TrackingConfig(msgspec.Struct, frozen=True, kw_only=True):
+class TrackingConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One immutable version of a config, complete: it needs no template to be understood.
 
     Times are ms UTC: `created_at` of version 1, `updated_at` of this one; `author` and `reason` say who made this
@@ -118,11 +121,11 @@ def config_of(
     """The draft as one version of a config: what it leaves out is taken from its template.
 
     What stands in required_fields is required. Of the template's field names only those are taken which the draft
-    declares.
+    declares with a fitting type.
     """
     given = {name: getattr(draft, name) for name in ConfigDraft.__struct_fields__}
     required = tuple(msgspec.structs.replace(field, required=True) for field in draft.required_fields)
-    declared = {field.field_name for field in required + draft.optional_fields}
+    declared = {field.field_name: field.field_type for field in required + draft.optional_fields}
     inherited = _inherited(load_templates().get(draft.scenario_type), declared)
     parts = given | {name: each for name, each in inherited.items() if given[name] is UNSET}
     return TrackingConfig(
@@ -140,7 +143,7 @@ def config_of(
     )
 
 
-def _inherited(template: Template | None, declared: set[str]) -> dict[str, Any]:
+def _inherited(template: Template | None, declared: Mapping[str, str]) -> dict[str, Any]:
     if template is None:
         return {
             "positive": Positive(),
@@ -151,13 +154,14 @@ def _inherited(template: Template | None, declared: set[str]) -> dict[str, Any]:
             "category_fields": (),
             "recall_mix": {},
         }
+    dwell, completion = template.dwell, template.completion_field
     return {
         "positive": template.positive,
         "hot_half_life_h": template.hot_half_life_h,
         "session_gap_min": template.session_gap_min,
-        "dwell": template.dwell if template.dwell and template.dwell.field in declared else None,
-        "completion_field": template.completion_field if template.completion_field in declared else None,
-        "category_fields": tuple(name for name in template.category_fields if name in declared),
+        "dwell": dwell if dwell and declared.get(dwell.field) in DWELL_TYPES else None,
+        "completion_field": completion if completion and declared.get(completion) == COMPLETION_TYPE else None,
+        "category_fields": tuple(name for name in template.category_fields if declared.get(name) == CATEGORY_TYPE),
         "recall_mix": template.recall_mix,
     }
 

@@ -27,15 +27,17 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 def check_door(running: Running) -> Finding:
-    """Whether the HTTP door of a running platform is ready, and if not, what it waits for."""
+    """Whether the HTTP door of a running platform is ready, and if not, what it is without."""
     try:
         answer = httpx.get(f"{running.http}/readyz", timeout=5)
-        down = [name for name, up in answer.json().get("checks", {}).items() if not up]
+        body = answer.json()
+        down = [name for name, up in body.get("checks", {}).items() if not up]
+        status = body.get("status", str(answer.status_code))
     except (httpx.HTTPError, ValueError) as error:
         return Finding("http door", running.http, problem=str(error), advice="see the logs under the data directory")
     latency_ms = round(answer.elapsed.total_seconds() * 1000, 2)
-    problem = "" if answer.status_code == 200 else f"not ready: {', '.join(down) or answer.status_code}"
-    return Finding("http door", running.http, "ready", latency_ms, problem, "see the servers above" if problem else "")
+    problem = "" if status == "ready" else f"{status}: {', '.join(down) or answer.status_code}"
+    return Finding("http door", running.http, status, latency_ms, problem, "see the servers above" if problem else "")
 
 
 def show(findings: list[Finding], console: Console) -> None:

@@ -8,13 +8,16 @@ from infra.errors import OperatorError
 from infra.health import serving
 from infra.roles.judging import Judging, open_judging
 from infra.roles.role import Role
+from ingest_api.config_insights import ConfigInsights
 from ingest_api.deps import DoorDeps, DoorSettings, HttpDeps, Probe
+from ingest_api.event_store import EventStore
 from ingest_api.grpc_door.server import create_server
 from ingest_api.http.app import create_app
 from ingest_api.publisher import EventPublisher, PublisherSettings
 from ingest_api.tenant_topics import TopicSettings
 from schemas.clock import system_clock
 from tracking_configs.feed import ConfigPublisher
+from tracking_configs.outbox import ConfigOutbox
 from tracking_configs.service import ConfigService
 from tracking_configs.store import ConfigStore
 from tracking_configs.template import load_templates
@@ -26,7 +29,10 @@ async def serve_http(role: Role) -> None:
         if role.stop.is_set():
             return
         configs = ConfigPublisher(role.deps.kafka, replication=role.settings.replication)
-        service = ConfigService(ConfigStore(role.deps.mongo), configs, load_templates(), judging.registry, system_clock)
+        store = ConfigStore(role.deps.mongo)
+        outbox = ConfigOutbox(store, configs)
+        service = ConfigService(store, outbox, load_templates(), judging.registry, system_clock)
+        events = EventStore(role.deps.open_clickhouse)
         deps = HttpDeps(
             judge=judging.judge,
             publisher=publisher,
@@ -37,16 +43,18 @@ async def serve_http(role: Role) -> None:
                 "mongo": lambda: _answers(role.deps.mongo.command("ping")),
             },
             config_service=service,
+            config_insights=ConfigInsights(service, events, role.deps.kafka),
             redis=role.redis,
             mongo=role.deps.mongo,
         )
-        outbox = asyncio.create_task(service.keep_published())
+        keeping = asyncio.create_task(outbox.keep_published())
         try:
             await _serve(role, deps)
         finally:
-            outbox.cancel()
-            await asyncio.gather(outbox, return_exceptions=True)
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
             await configs.stop()
+            await events.close()
 
 
 async def serve_grpc(role: Role) -> None:

@@ -21,13 +21,17 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Role:
-    """A running role. `stop` is set by SIGTERM or Ctrl-C, `ready` by the role once it can work."""
+    """A running role. `stop` is set by SIGTERM or Ctrl-C, `ready` by the role once it can work.
+
+    `checks`: what it can go on without for a while, by name; /readyz says how they stand.
+    """
 
     name: str
     settings: Settings
     deps: Deps
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    checks: dict[str, Callable[[], bool]] = field(default_factory=dict)
 
     @property
     def redis(self) -> Redis:
@@ -58,7 +62,7 @@ async def open_role(name: str, settings: Settings, *, own_health: bool = True) -
                 asyncio.get_running_loop().add_signal_handler(number, role.stop.set)
             log.info("role_started", profile=settings.profile)
             port = settings.metrics_port if own_health else 0
-            async with serve_health(settings.http_host, port, role.ready.is_set):
+            async with serve_health(settings.http_host, port, role.ready.is_set, role.checks):
                 yield role
             log.info("role_stopped")
 

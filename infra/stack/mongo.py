@@ -11,7 +11,7 @@ from infra.stack.kinds import NotSetUpError, StackKind
 from infra.stack.ports import LOOPBACK
 from infra.stack.server import Server
 
-FERRETDB_BUILD = "1.24.2-1"  # its version, and the count of our builds of it: see native.py for what is patched
+FERRETDB_BUILD = "1.24.2-2"  # its version, and the count of our builds of it: see native.py for what is patched
 
 
 def ferretdb_binary() -> Path:

@@ -22,6 +22,13 @@ from infra.stack.mongo import ferretdb_binary
 FERRETDB_SOURCE = Path(__file__).parents[1] / "native" / "ferretdb"
 FERRETDB_MODULE = "github.com/FerretDB/FerretDB"
 _UPDATE_CALL = 'result, err := common.UpdateDocument(ctx, c, "update", iter, &u)'
+_PATCHES: Sequence[tuple[str, str, str]] = (
+    # One SQLite connection was held for every operation of an update command until its end, and there are 100: the
+    # 101st operation waited for ever, and the server with it.
+    ("internal/handler/msg_update.go", _UPDATE_CALL, f"{_UPDATE_CALL}\n\t\tcloser.Close()"),
+    # The index over `_id` has another expression than the queries, so every look-up read the whole collection.
+    ("internal/backends/sqlite/metadata/metadata.go", "\"->'$._id'\"", '`->"_id"`'),
+)
 
 console = Console(stderr=True, highlight=False)
 
@@ -70,29 +77,25 @@ def build_ferretdb() -> str:
     _run([go, "mod", "download"], cwd=FERRETDB_SOURCE)
     with tempfile.TemporaryDirectory(dir=target.parent) as name:
         scratch = Path(name)
-        modfile = _patch_bulk_update(go, scratch)
+        modfile = _patched(go, scratch)
         command = [go, "build", "-trimpath", "-modfile", str(modfile), "-o", str(scratch / "ferretdb"), "."]
         _run(command, cwd=FERRETDB_SOURCE)
         (scratch / "ferretdb").rename(target)
     return f"ferretdb: built ({target})"
 
 
-def _patch_bulk_update(go: str, scratch: Path) -> Path:
-    """A go.mod that takes a copy of FerretDB in which a bulk update gives each operation's connection back.
-
-    FerretDB 1.24.2 holds one SQLite connection for every operation of an update command until its end, and has 100:
-    the 101st operation waits for ever, and the server with it.
-    """
+def _patched(go: str, scratch: Path) -> Path:
+    """A go.mod that takes a copy of FerretDB 1.24.2 in which two faults are mended."""
     original = Path(_run([go, "list", "-m", "-f", "{{.Dir}}", FERRETDB_MODULE], cwd=FERRETDB_SOURCE).strip())
     copy = scratch / "source"
     shutil.copytree(original, copy, copy_function=shutil.copyfile)
     for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
         folder.chmod(0o755)  # Go's module cache is read-only, and so would the copy be
-    file = copy / "internal" / "handler" / "msg_update.go"
-    source = file.read_text()
-    if source.count(_UPDATE_CALL) != 1:
-        raise SetUpError(f"FerretDB's {file.name} is not the one that is patched here: check go.mod's version")
-    file.write_text(source.replace(_UPDATE_CALL, f"{_UPDATE_CALL}\n\t\tcloser.Close()"))
+    for name, wrong, right in _PATCHES:
+        source = (copy / name).read_text()
+        if source.count(wrong) != 1:
+            raise SetUpError(f"FerretDB's {name} is not the one that is patched here: check go.mod's version")
+        (copy / name).write_text(source.replace(wrong, right))
     shutil.copyfile(FERRETDB_SOURCE / "go.sum", scratch / "go.sum")
     modfile = scratch / "go.mod"
     modfile.write_text((FERRETDB_SOURCE / "go.mod").read_text() + f"\nreplace {FERRETDB_MODULE} => {copy}\n")

@@ -1,7 +1,6 @@
 """The gRPC server: the service, the standard health service and reflection."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Final
 
 import grpc
@@ -10,7 +9,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[i
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 from recommender.v1 import behavior_pb2, behavior_pb2_grpc
 
-from ingest_api.deps import DoorDeps, Probe
+from ingest_api.deps import DoorDeps
 from ingest_api.grpc_door.interceptor import Observed
 from ingest_api.grpc_door.servicer import BehaviorServicer
 from ingest_api.probes import run_probes
@@ -58,16 +57,17 @@ async def create_server(deps: DoorDeps, port: int, host: str = "127.0.0.1") -> t
     reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     bound = server.add_insecure_port(f"{host}:{port}")
     await server.start()
-    watch = asyncio.create_task(_follow(deps.probes, deps.settings.probe_timeout_s, health_servicer))
+    watch = asyncio.create_task(_follow(deps, health_servicer))
     log.warning("authentication_off", door="grpc", advice="keep the port private: any caller acts for any tenant")
     return GrpcDoor(server, health_servicer, watch), bound
 
 
-async def _follow(probes: Mapping[str, Probe], timeout_s: float, servicer: health.aio.HealthServicer) -> None:
-    """The health service says SERVING while every server behind the door answers."""
+async def _follow(deps: DoorDeps, servicer: health.aio.HealthServicer) -> None:
+    """The health service says SERVING while every server that is needed to take events answers."""
     states = health_pb2.HealthCheckResponse
     while True:
-        ready = all((await run_probes(probes, timeout_s)).values())
+        checks = await run_probes(deps.probes, deps.settings.probe_timeout_s)
+        ready = all(answers for name, answers in checks.items() if name in deps.needed)
         for name in ("", SERVICE):
             await servicer.set(name, states.SERVING if ready else states.NOT_SERVING)
         await asyncio.sleep(PROBE_EVERY_S)

@@ -7,7 +7,9 @@ from fastapi import FastAPI
 
 from ingest_api.deps import HttpDeps
 from ingest_api.http.catalogue_routes import catalogue_router
-from ingest_api.http.config_routes import SCHEMAS as CONFIG_SCHEMAS
+from ingest_api.http.config_describe import SCHEMAS as CONFIG_SCHEMAS
+from ingest_api.http.config_export_routes import config_export_router
+from ingest_api.http.config_insight_routes import config_insight_router
 from ingest_api.http.config_routes import config_router
 from ingest_api.http.describe import SCHEMAS
 from ingest_api.http.error_handlers import add_error_handlers
@@ -23,6 +25,17 @@ from schemas.event import Source
 log = structlog.get_logger()
 
 OPENAPI_PATH: Final = "/api/v1/openapi.json"
+TAGS: Final = [
+    {"name": "behaviours", "description": "Events: track them, or ask what tracking them would answer."},
+    {
+        "name": "tracking configs",
+        "description": "What a scenario's events carry: made from a template, changed version by version, in force in "
+        "every process within two seconds; tried on real events first, and judged on them afterwards.",
+    },
+    {"name": "catalogue", "description": "Items and user profiles, and search among items."},
+    {"name": "recommendations", "description": "Lists for a user, similar items, hot items, and why."},
+    {"name": "health", "description": "Liveness, readiness, metrics."},
+]
 
 
 def create_app(deps: HttpDeps) -> FastAPI:
@@ -33,13 +46,15 @@ def create_app(deps: HttpDeps) -> FastAPI:
         openapi_url=OPENAPI_PATH,
         docs_url="/api/v1/docs",  # its scripts come from a CDN; the document itself is ours
         redoc_url=None,
+        openapi_tags=TAGS,
         redirect_slashes=False,
         strict_content_type=False,
     )
     tracking = TrackService(deps.judge, deps.publisher, deps.clock, Source.HTTP)
     app.include_router(track_router(deps, tracking))
     app.include_router(game_router(deps, tracking))
-    app.include_router(config_router(deps))
+    for router in (config_router, config_insight_router, config_export_router):
+        app.include_router(router(deps))
     app.include_router(catalogue_router(deps))
     app.include_router(recommend_router(deps, RecommendService(deps.redis, deps.settings)))
     app.include_router(health_router(deps))

@@ -1,74 +1,30 @@
-"""Tracking configs and the templates they are made from."""
+"""Templates, and tracking configs: make, read, change, take out of service, go back."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
-import msgspec
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query
 
-from ingest_api.api_codes import ApiCode
 from ingest_api.deps import HttpDeps
-from ingest_api.errors import RequestRefused
 from ingest_api.http.answers import JsonResponse
-from ingest_api.http.describe import errors, json_body, ref
-from ingest_api.http.raw_route import RawRoute
-from schemas.limits import MAX_SCENARIO_ID
-from schemas.verdict import Code, Issue
-from tracking_configs.model import ConfigDraft, TrackingConfig, parse_draft
-from tracking_configs.template import Template
-
-T = TypeVar("T")
+from ingest_api.http.config_bodies import CreateBody, FromTemplateBody, RollbackBody, UpdateBody
+from ingest_api.http.config_describe import one, page, refusals
+from ingest_api.http.config_params import Guarded, Scenario, Seen, Tenant, Version, answer, signed_by
+from ingest_api.http.strict_route import StrictRoute
+from tracking_configs.model import parse_draft
+from tracking_configs.service import Authorship, Guard, Step
 
 MAX_PAGE: Final = 200
 ROOT: Final = "/api/v1/tracking-configs"
+ONE: Final = "/{tenant}/{scenario}"
+TAG: Final = "tracking configs"
 
-
-class FromTemplate(msgspec.Struct, forbid_unknown_fields=True):
-    """A template for one tenant and scenario; `overrides` changes its fields, actions or enforcement."""
-
-    tenant_id: str
-    scenario_id: str
-    template_id: str
-    name: str
-    overrides: dict[str, Any] | None = None
-
-
-_decode_from_template = msgspec.json.Decoder(FromTemplate).decode
-SCHEMAS: Final = msgspec.json.schema_components(
-    [Template, ConfigDraft, TrackingConfig, FromTemplate], ref_template="#/components/schemas/{name}"
-)[1]
-_EXAMPLE: Final = {"tenant_id": "acme", "scenario_id": "vlog_feed", "template_id": "video", "name": "Vlog feed"}
-_DRAFT: Final[dict[str, Any]] = {
-    "tenant_id": "acme",
-    "scenario_id": "parking",
-    "scenario_type": "custom",
-    "name": "Parking",
-    "required_fields": [{"field_name": "minutes", "field_type": "integer", "required": True, "min_value": 1}],
-    "actions": ["park"],
-    "enforcement": "reject",
-}
-
-
-def _one(schema: str, status: int = 200) -> dict[int | str, dict[str, Any]]:
-    content = {"application/json": {"schema": ref(schema)}}
-    return {status: {"description": f"The {schema}", "content": content}}
-
-
-def _page(schema: str) -> dict[int | str, dict[str, Any]]:
-    items = {"type": "array", "items": ref(schema)}
-    properties = {"items": items, "next_cursor": {"type": ["string", "null"]}}
-    content = {"application/json": {"schema": {"type": "object", "properties": properties}}}
-    return {200: {"description": "A page; `next_cursor` is null on the last one", "content": content}}
-
-
-_FROM_TEMPLATE: Final = json_body(ref("FromTemplate"), _EXAMPLE)
-_CREATE: Final = json_body(ref("ConfigDraft"), _DRAFT)
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
 def config_router(deps: HttpDeps) -> APIRouter:
-    """Templates; create, get and list configs."""
-    router = APIRouter(tags=["tracking configs"])
-    raw = APIRouter(tags=["tracking configs"], route_class=RawRoute)
+    """Every path is there with and without a slash at its end."""
+    router = APIRouter(tags=[TAG], prefix=ROOT, route_class=StrictRoute)
     service = deps.config_service
 
     async def list_templates() -> JsonResponse:
@@ -77,85 +33,109 @@ def config_router(deps: HttpDeps) -> APIRouter:
     async def get_template(template_id: str) -> JsonResponse:
         return JsonResponse(service.template(template_id))
 
-    async def from_template(request: Request) -> JsonResponse:
-        wanted = _read(await request.body(), _decode_from_template)
+    async def from_template(body: FromTemplateBody) -> JsonResponse:
         config = await service.from_template(
-            wanted.tenant_id, wanted.scenario_id, wanted.template_id, wanted.name, wanted.overrides
+            body.tenant_id, body.scenario_id, body.template_id, body.name, body.overrides, signed_by(body)
         )
-        return JsonResponse(config, 201)
+        return answer(config, status=201)
 
-    async def create(request: Request) -> JsonResponse:
-        config = await service.create(parse_draft(_read(await request.body(), msgspec.json.decode)))
-        return JsonResponse(config, 201)
+    async def create(body: CreateBody) -> JsonResponse:
+        parts = body.given()
+        by = Authorship(parts.pop("author", ""), parts.pop("reason", ""))
+        return answer(await service.create(parse_draft(parts), by), status=201)
 
     async def list_configs(
         tenant_id: Annotated[str | None, Query()] = None,
         scenario_type: Annotated[str | None, Query()] = None,
         include_inactive: bool = False,
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+        limit: Limit = 50,
         cursor: Annotated[str | None, Query()] = None,
     ) -> JsonResponse:
-        page = await service.list_page(
+        found = await service.list_page(
             tenant=tenant_id,
             scenario_type=scenario_type,
             include_inactive=include_inactive,
             limit=limit,
             cursor=cursor,
         )
-        return JsonResponse(page)
+        return JsonResponse(found)
 
-    async def get_config(
-        tenant: str,
-        scenario: Annotated[str, Path(max_length=MAX_SCENARIO_ID)],
-        version: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
+    async def get_config(tenant: Tenant, scenario: Scenario, version: Version = None) -> JsonResponse:
+        return answer(await service.get(tenant, scenario, version))
+
+    async def update(tenant: Tenant, scenario: Scenario, body: UpdateBody, guard: Guarded) -> JsonResponse:
+        parts = body.given()
+        by = Authorship(parts.pop("author", ""), parts.pop("reason", ""))
+        applied = await service.update(tenant, scenario, parts, guard, by)
+        return answer(applied.config, applied.change)
+
+    async def delete(
+        tenant: Tenant,
+        scenario: Scenario,
+        expected: Seen,
+        author: Annotated[str, Query(max_length=200)] = "",
+        reason: Annotated[str, Query(max_length=1000)] = "",
     ) -> JsonResponse:
-        return JsonResponse(await service.get(tenant, scenario, version))
+        return answer(await service.delete(tenant, scenario, Guard(expected), Authorship(author, reason)))
 
-    _add(
-        router,
-        "/templates",
-        list_templates,
-        "Every template, with its fields, actions and an example",
-        _page("Template"),
-    )
-    _add(router, "/templates/{template_id}", get_template, "A template", _one("Template"), 404)
-    made = _one("TrackingConfig", 201)
-    _add(raw, "/from-template", from_template, "Make a config from a template", made, 404, 409, body=_FROM_TEMPLATE)
-    _add(raw, "", create, "Make a config", made, 409, body=_CREATE)
-    _add(router, "", list_configs, "Configs, page by page", _page("TrackingConfig"))
-    _add(router, "/{tenant}/{scenario}", get_config, "A config, or an older version", _one("TrackingConfig"), 404)
-    router.include_router(raw)
+    async def versions(tenant: Tenant, scenario: Scenario, limit: Limit = 50, cursor: Version = None) -> JsonResponse:
+        history = await service.versions(tenant, scenario, limit, cursor)
+        older = str(history.before) if history.before is not None else None
+        return JsonResponse({"items": [_shown(step) for step in history.items], "next_cursor": older})
+
+    async def rollback(tenant: Tenant, scenario: Scenario, body: RollbackBody, guard: Guarded) -> JsonResponse:
+        applied = await service.rollback(tenant, scenario, body.version, guard, signed_by(body))
+        return answer(applied.config, applied.change)
+
+    async def diff(
+        tenant: Tenant,
+        scenario: Scenario,
+        old: Annotated[int, Query(alias="from", ge=1, lt=2**31)],
+        new: Annotated[int, Query(alias="to", ge=1, lt=2**31)],
+    ) -> JsonResponse:
+        return JsonResponse(await service.compare(tenant, scenario, old, new))
+
+    made, changed = one("TrackingConfig", 201), one("ChangedConfig")
+    read = one("TrackingConfig")
+    add_call(router, "GET", "/templates", list_templates, "Every template", page("Template"))
+    add_call(router, "GET", "/templates/{template_id}", get_template, "A template", one("Template"), 404)
+    add_call(router, "POST", "/from-template", from_template, "Make a config from a template", made, 404, 409)
+    add_call(router, "POST", "", create, "Make a config", made, 409)
+    add_call(router, "GET", "", list_configs, "Configs, page by page", page("TrackingConfig"))
+    add_call(router, "GET", ONE, get_config, "A config, or an older version of it", read, 404)
+    add_call(router, "PUT", ONE, update, "Replace parts of a config; the next version", changed, 404, 409, 412)
+    add_call(router, "DELETE", ONE, delete, "Take a config out of service", read, 404, 412)
+    add_call(router, "GET", ONE + "/versions", versions, "Who changed what, when and why", page("ConfigVersion"), 404)
+    add_call(router, "POST", ONE + "/rollback", rollback, "Go back to an older version", changed, 404, 409, 412)
+    add_call(router, "GET", ONE + "/diff", diff, "What one version changes against another", one("Change"), 404)
     return router
 
 
-def _add(
+def add_call(
     router: APIRouter,
+    method: str,
     path: str,
     function: Callable[..., Any],
     summary: str,
-    answer: dict[int | str, dict[str, Any]],
+    good: dict[int | str, dict[str, Any]],
     *statuses: int,
-    body: dict[str, Any] | None = None,
 ) -> None:
-    """The route, with and without a slash at its end; a `body` makes it a POST."""
-    refusals = errors(400, *statuses, *([413, 415] if body else []), 500, 503)
+    """A route, with and without a slash at its end; OpenAPI has it once, as CONTRACTS §3 writes it."""
+    refused = refusals(*statuses, *((413, 415) if method in {"POST", "PUT"} else ()))
+    listed = "/" if path in {"", "/templates"} else ""
     for end in ("/", ""):
         router.add_api_route(
-            ROOT + path + end,
+            path + end,
             function,
-            methods=["POST" if body else "GET"],
+            methods=[method],
             summary=summary,
-            responses=answer | refusals,
+            responses=good | refused,
             response_model=None,
-            status_code=next(status for status in answer if isinstance(status, int)),
-            openapi_extra={"requestBody": {"required": True, **body}} if body else None,
-            include_in_schema=end == ("" if path.endswith("}") or path == "/from-template" else "/"),
+            status_code=next(status for status in good if isinstance(status, int)),
+            include_in_schema=end == listed,
         )
 
 
-def _read(body: bytes, decode: Callable[[bytes], T]) -> T:
-    try:
-        return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        code = Code.WRONG_TYPE if isinstance(error, msgspec.ValidationError) else Code.INVALID_JSON
-        raise RequestRefused(ApiCode.INVALID_REQUEST, str(error), (Issue("", code, str(error)),)) from error
+def _shown(step: Step) -> dict[str, Any]:
+    shown = ("version", "is_active", "updated_at", "author", "reason", "name", "enforcement")
+    return {name: getattr(step.config, name) for name in shown} | {"change": step.change}

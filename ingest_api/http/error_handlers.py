@@ -14,7 +14,7 @@ from ingest_api.api_codes import ApiCode
 from ingest_api.errors import BrokerUnavailable, RequestRefused, StoreUnavailable
 from ingest_api.http.answers import JsonResponse, failed, retry_after
 from schemas.verdict import Code, Issue
-from tracking_configs.errors import ConfigError, InvalidConfigError
+from tracking_configs.errors import ConfigError
 
 log = structlog.get_logger()
 
@@ -87,7 +87,8 @@ async def _http(request: Request, error: Any) -> JsonResponse:
     status = error.status_code
     code = _CODES.get(status, ApiCode.INTERNAL if status >= 500 else ApiCode.INVALID_REQUEST)
     message = _MESSAGES.get(status, str(error.detail))
-    found = (Issue("", Code.TOO_LARGE, message),) if status == 413 else ()
+    issue = {400: Code.INVALID_JSON, 413: Code.TOO_LARGE}.get(status)
+    found = (Issue("", issue, message),) if issue else ()
     return failed(request.url.path, status, message, code=code, errors=found, headers=error.headers)
 
 
@@ -109,7 +110,7 @@ async def _store(request: Request, error: Any) -> JsonResponse:
 
 
 async def _config(request: Request, error: Any) -> JsonResponse:
-    problems = error.problems if isinstance(error, InvalidConfigError) else ()
+    problems = getattr(error, "problems", None) or [("", str(error))]
     return failed(
         request.url.path,
         error.status,

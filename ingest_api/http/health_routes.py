@@ -14,18 +14,18 @@ METRICS_TYPE: Final = {"Content-Type": CONTENT_TYPE_LATEST}
 
 
 def health_router(deps: HttpDeps) -> APIRouter:
-    """/healthz answers while the process can; /readyz, and /health as it, only while every server does."""
+    """/healthz answers while the process can; /readyz, and /health as it, says which servers do."""
     router = APIRouter(tags=["health"], route_class=RawRoute)
 
     @router.get("/healthz", summary="The process lives", response_model=None)
     async def healthz(_: Request) -> JsonResponse:
         return JsonResponse({"status": "alive"})
 
-    @router.get("/readyz", summary="Every server behind the door answers; else 503", response_model=None)
+    @router.get("/readyz", summary="ready, degraded (events are taken), or 503 not_ready", response_model=None)
     async def readyz(_: Request) -> JsonResponse:
         checks = await run_probes(deps.probes, deps.settings.probe_timeout_s)
-        ready = all(checks.values())
-        return JsonResponse({"status": "ready" if ready else "not_ready", "checks": checks}, 200 if ready else 503)
+        status = _status({name for name, answers in checks.items() if not answers}, deps.needed)
+        return JsonResponse({"status": status, "checks": checks}, 503 if status == "not_ready" else 200)
 
     router.get("/health", summary="As /readyz", response_model=None)(readyz)
 
@@ -34,3 +34,9 @@ def health_router(deps: HttpDeps) -> APIRouter:
         return Response(generate_latest(), headers=METRICS_TYPE)
 
     return router
+
+
+def _status(away: set[str], needed: frozenset[str]) -> str:
+    if away & needed:
+        return "not_ready"
+    return "degraded" if away else "ready"

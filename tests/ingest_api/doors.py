@@ -70,7 +70,12 @@ async def http_door(
     redis = Redis(host="127.0.0.1", port=1)
     mongo: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient("mongodb://127.0.0.1:1", serverSelectionTimeoutMS=50)
     deps = make_door_deps(publisher, **settings)
-    given: dict[str, Any] = {"config_service": None, "redis": redis, "mongo": mongo["millrace"]}
+    given: dict[str, Any] = {
+        "config_service": None,
+        "config_insights": None,
+        "redis": redis,
+        "mongo": mongo["millrace"],
+    }
     app = create_app(HttpDeps(**vars(deps) | given | (parts or {})))
     transport = httpx.ASGITransport(app)
     try:

@@ -97,7 +97,7 @@ def resolve(document: dict[str, Any], ref: str) -> Any:
     return found
 
 
-async def test_lives_whatever_happens_and_is_ready_only_with_its_servers() -> None:
+async def test_lives_whatever_happens_and_is_ready_only_where_events_can_be_taken() -> None:
     async def up() -> bool:
         return True
 
@@ -106,11 +106,15 @@ async def test_lives_whatever_happens_and_is_ready_only_with_its_servers() -> No
 
     async with http_door(parts={"probes": {"kafka": up}}) as door:
         assert (await door.get("/readyz")).json() == {"status": "ready", "checks": {"kafka": True}}
-    async with http_door(parts={"probes": {"kafka": up, "redis": down}}) as door:
+    async with http_door(parts={"probes": {"kafka": up, "mongo": down}}) as door:
+        answer = await door.get("/readyz")
+        assert answer.status_code == 200
+        assert answer.json() == {"status": "degraded", "checks": {"kafka": True, "mongo": False}}
+    async with http_door(parts={"probes": {"kafka": down, "redis": up}}) as door:
         for path in ("/readyz", "/health"):
             answer = await door.get(path)
             assert answer.status_code == 503
-            assert answer.json()["checks"] == {"kafka": True, "redis": False}
+            assert answer.json() == {"status": "not_ready", "checks": {"kafka": False, "redis": True}}
         assert (await door.get("/healthz")).status_code == 200
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from schemas.actions import BUILT_IN_ACTIONS
 from tests.tracking_configs.factories import make_config, make_field, template_config
-from tracking_configs.compiler import compile_config, required_fields
+from tracking_configs.checks import check_config
+from tracking_configs.compiler import required_fields
 from tracking_configs.errors import InvalidConfigError
 from tracking_configs.from_template import from_template
 from tracking_configs.interest import Positive
@@ -75,12 +76,6 @@ def test_a_field_is_required_only_for_the_actions_named() -> None:
     assert required_fields(config, "view") == ()
 
 
-def test_actions_with_the_same_required_fields_share_a_decoder() -> None:
-    decoders = compile_config(template_config("ecommerce")).decoders
-    assert decoders["order"] == decoders["purchase"]
-    assert len({id(getattr(decode, "__self__", decode)) for decode in decoders.values()}) == 2
-
-
 def test_a_custom_scenario_knows_every_built_in_action_and_its_own() -> None:
     assert known_actions(make_config(actions=["spin"])) == BUILT_IN_ACTIONS | {"spin"}
 
@@ -133,3 +128,10 @@ def test_a_config_says_all_of_itself_again() -> None:
     config = template_config("video", None, hot_half_life_h=2, dwell=None)
     times = {"version": config.version, "created_at": config.created_at, "updated_at": config.updated_at}
     assert config_of(draft_of(config), **times) == config
+
+
+def test_a_field_of_another_type_does_not_inherit_the_templates_meaning() -> None:
+    field = {"field_type": "integer", "min_value": None, "max_value": None, "required_for": []}
+    config = template_config("video", None, fields={"completion_rate": field})
+    assert config.completion_field is None
+    check_config(draft_of(config))

@@ -1,0 +1,117 @@
+"""OpenAPI of the calls about tracking configs: what they answer, with an example, and how they refuse."""
+
+from typing import Any, Final
+
+import msgspec
+
+from ingest_api.http.describe import Schema, errors, json_body, ref
+from ingest_api.quality import Quality
+from tracking_configs.change import Change, Detail, Verdict
+from tracking_configs.from_template import from_template
+from tracking_configs.model import TrackingConfig, config_of
+from tracking_configs.preview import Preview
+from tracking_configs.suggest import Suggestion
+from tracking_configs.template import Template, load_templates
+
+_STRUCTS: Final = (Template, TrackingConfig, Change, Preview, Suggestion, Quality)
+SCHEMAS: Final[dict[str, Schema]] = {
+    **msgspec.json.schema_components(_STRUCTS, ref_template="#/components/schemas/{name}")[1],
+    "ChangedConfig": {
+        "allOf": [ref("TrackingConfig"), {"type": "object", "properties": {"change": ref("Change")}}],
+        "description": "The config, and what this version changes for events",
+    },
+    "ConfigVersion": {
+        "type": "object",
+        "required": ["version", "is_active", "updated_at", "author", "reason", "name", "enforcement", "change"],
+        "properties": {
+            "version": {"type": "integer"},
+            "is_active": {"type": "boolean"},
+            "updated_at": {"type": "integer", "description": "ms since the Unix epoch"},
+            "author": {"type": "string"},
+            "reason": {"type": "string"},
+            "name": {"type": "string"},
+            "enforcement": {"type": "string"},
+            "change": {"anyOf": [ref("Change"), {"type": "null"}], "description": "null for version 1"},
+        },
+    },
+    "PreviewAnswer": {
+        "type": "object",
+        "required": ["change", "preview"],
+        "properties": {
+            "change": {"anyOf": [ref("Change"), {"type": "null"}], "description": "null without a config in force"},
+            "preview": ref("Preview"),
+        },
+    },
+    "DraftAnswer": {
+        "type": "object",
+        "required": ["created_at", "suggestion"],
+        "properties": {"created_at": {"type": "integer"}, "suggestion": ref("Suggestion")},
+    },
+}
+
+_VIDEO: Final = load_templates()["video"]
+_CONFIG: Final = config_of(
+    from_template(_VIDEO, "acme", "vlog_feed", "Vlog feed"),
+    version=1,
+    created_at=1_700_000_000_000,
+    updated_at=1_700_000_000_000,
+    author="ana@acme.example",
+    reason="first version",
+)
+_BREAKING: Final = Change(
+    Verdict.BREAKING,
+    (Detail("fields.duration.max_value", Verdict.BREAKING, "values above 600 were fine and will warn"),),
+)
+_VERSION: Final = {
+    "version": 2,
+    "is_active": True,
+    "updated_at": 1_700_000_360_000,
+    "author": "ana@acme.example",
+    "reason": "longer clips are not ours",
+    "name": "Vlog feed",
+    "enforcement": "warn",
+    "change": _BREAKING,
+}
+_EXAMPLES: Final[dict[str, Any]] = msgspec.to_builtins(
+    {
+        "Template": _VIDEO,
+        "TrackingConfig": _CONFIG,
+        "ChangedConfig": msgspec.to_builtins(_CONFIG) | {"version": 2, "change": _BREAKING},
+        "ConfigVersion": _VERSION,
+        "Change": _BREAKING,
+    }
+)
+
+
+def one(schema: str, status: int = 200, example: Any = None, description: str = "") -> dict[int | str, Schema]:
+    """A call's good answer."""
+    shown = example if example is not None else _EXAMPLES.get(schema)
+    content: Schema = {"schema": ref(schema)} | ({"example": shown} if shown is not None else {})
+    return {status: {"description": description or f"The {schema}", "content": {"application/json": content}}}
+
+
+def page(schema: str) -> dict[int | str, Schema]:
+    """A call's good answer that is one page of a list."""
+    properties = {
+        "items": {"type": "array", "items": ref(schema)},
+        "next_cursor": {"type": ["string", "null"]},
+    }
+    body = {"type": "object", "required": ["items", "next_cursor"], "properties": properties}
+    example = {"items": [_EXAMPLES[schema]], "next_cursor": None}
+    return {200: json_body(body, example, "A page; `next_cursor` is null on the last one")}
+
+
+def text(kind: str, example: str, description: str) -> dict[int | str, Schema]:
+    """A call's good answer that is not JSON."""
+    content = {kind: {"schema": {"type": "string"}, "example": example}}
+    return {200: {"description": description, "content": content}}
+
+
+def document(description: str, example: Any, kind: str = "application/json") -> dict[int | str, Schema]:
+    """A call's good answer that is a document in JSON with a form of its own."""
+    return {200: {"description": description, "content": {kind: {"schema": {"type": "object"}, "example": example}}}}
+
+
+def refusals(*statuses: int) -> dict[int | str, Schema]:
+    """The errors of a call: its own, and those of any."""
+    return errors(*sorted({400, 500, 503, *statuses}))
