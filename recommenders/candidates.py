@@ -10,13 +10,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from recommenders.arrays import Column, FloatArray, IntArray
+from recommenders.mix import RecallMix
 from recommenders.reasons import Reason
 from recommenders.scenes import Scene
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A list is wanted for this user and scene. `history`: liked items, newest last; `seen`: not to be shown."""
+    """A list is wanted for this user and scene.
+
+    `scenario`: whose event asks for it; `history`: liked items, newest last; `seen`: not to be shown; `mix`: what the
+    scenario says of the sources.
+    """
 
     tenant: str
     user_id: str
@@ -25,6 +30,7 @@ class Query:
     scenario: str = ""
     history: Sequence[int] = ()
     seen: Set[int] = frozenset()
+    mix: RecallMix = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

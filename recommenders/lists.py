@@ -13,8 +13,9 @@ import msgspec
 import numpy as np
 from redis.asyncio import Redis
 
-from recommenders.arrays import FloatArray, IntArray
-from recommenders.candidates import Candidates, Result
+from recommenders.arrays import BoolArray, IntArray
+from recommenders.candidates import Result
+from recommenders.mix import SourceWeights
 from recommenders.scorers.weighted import contributions
 from recommenders.vocabulary import Vocabulary
 from schemas.keys import KeySpace
@@ -36,11 +37,11 @@ _pack = msgspec.msgpack.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class ListWriter:
-    """Writes one tenant's lists. `weights`: of the pipeline's sources, to name the strongest source of an item."""
+    """Writes one tenant's lists. `weights`: to name the strongest of the sources that found an item."""
 
     keys: KeySpace
     items: Vocabulary
-    weights: FloatArray
+    weights: SourceWeights
     ttl_s: int = 86_400
 
     async def write(self, redis: Redis, results: Sequence[Result]) -> None:
@@ -64,10 +65,12 @@ class ListWriter:
     def meta(self, result: Result) -> dict[str, Any]:
         """The fields of `rec:meta`; scores, sources and reasons are JSON arrays aligned with the list."""
         selected = result.selected
-        strongest = contributions(selected, self.weights).argmax(axis=1)
+        named = ~np.isnan(selected.recall)
+        parts = contributions(selected, self.weights.under(result.query.mix))
+        strongest = np.where(named, parts, -np.inf).argmax(axis=1)
         return {
             "scores": _encode(np.round(np.nan_to_num(selected.scores), 6).tolist()),
-            "sources": _encode(_source_names(result.sources, selected, strongest)),
+            "sources": _encode(_source_names(result.sources, named, strongest)),
             "reasons": _encode(_reasons(result, strongest)),
             "strategy": _strategy(result),
             "model_version": MODEL_VERSION,
@@ -75,9 +78,11 @@ class ListWriter:
         }
 
 
-def _source_names(sources: tuple[str, ...], selected: Candidates, strongest: IntArray) -> list[str]:
-    """Names joined by "+", the strongest first. Few combinations stand in a list, so each is spelt once."""
-    named = ~np.isnan(selected.recall)
+def _source_names(sources: tuple[str, ...], named: BoolArray, strongest: IntArray) -> list[str]:
+    """Names joined by "+", the strongest first; `named` (n, sources), `strongest` (n,).
+
+    Few combinations stand in a list, so each is spelt once.
+    """
     codes = (named @ (1 << np.arange(len(sources)))) * len(sources) + strongest
     spelt: dict[int, str] = {}
     for code in np.unique(codes).tolist():

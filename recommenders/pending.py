@@ -8,13 +8,15 @@ from recommenders.scenes import Scene
 
 @dataclass(slots=True)
 class Touched:
-    """`order` grows with each user queued. `received_at`: ms, of the oldest event that the lists do not show yet."""
+    """`order` grows with each user queued. `received_at`: ms, of the oldest event that the lists do not show yet.
+
+    `scenes`: by name, each with the scenario of the last event that asked for its list.
+    """
 
     user_id: str
     order: int
     received_at: int
-    scenes: dict[str, Scene] = field(default_factory=dict)
-    scenario: str = ""
+    scenes: dict[str, tuple[Scene, str]] = field(default_factory=dict)
 
 
 class Pending:
@@ -33,8 +35,7 @@ class Pending:
         touched = self._users.get(user_id)
         if touched is None:
             touched = self._users[user_id] = Touched(user_id, order, received_at)
-        touched.scenario = scenario
-        touched.scenes.update((scene.name, scene) for scene in scenes)
+        touched.scenes.update((scene.name, (scene, scenario)) for scene in scenes)
 
     def due(self, limit: int, may_write: Callable[[Touched], bool]) -> list[Touched]:
         """The first users that may be written now; they stay queued."""
@@ -58,5 +59,4 @@ class Pending:
         for touched in later.values():
             held = self._users.setdefault(touched.user_id, touched)
             if held is not touched:
-                held.scenario = touched.scenario
                 held.scenes.update(touched.scenes)

@@ -11,6 +11,7 @@ from recommenders.filters.already_seen import AlreadySeen
 from recommenders.filters.inactive import Inactive
 from recommenders.filters.out_of_scene import OutOfScene
 from recommenders.hydrators.catalogue import CatalogueHydrator
+from recommenders.mix import SourceWeights, quota_of
 from recommenders.runner import Runner, Stages
 from recommenders.scenes import Part, Pipeline, PipelineFileError, SourcePart
 from recommenders.scorers.weighted import WeightedScorer
@@ -40,7 +41,7 @@ FILTERS: Final[dict[str, Callable[[Stores, Part], Filter]]] = {
 }
 
 SCORERS: Final[dict[str, Callable[[Stores, Pipeline], Scorer]]] = {
-    "weighted": lambda stores, pipeline: WeightedScorer([source.weight for source in pipeline.sources]),
+    "weighted": lambda stores, pipeline: WeightedScorer(SourceWeights(pipeline.sources)),
 }
 
 SELECTORS: Final[dict[str, Callable[[Stores, Pipeline], Selector]]] = {
@@ -81,6 +82,8 @@ def _find(kind: str, registry: Mapping[str, P], name: str) -> P:
 
 def _stage(settings: Part, part: P) -> Stage[P]:
     def enabled(query: Query) -> bool:
+        if isinstance(settings, SourcePart) and quota_of(settings, query.mix) == 0:
+            return False
         return settings.enabled and (not settings.scenes or query.scene.name in settings.scenes)
 
     return Stage(settings.part, part, settings.budget_ms, enabled)

@@ -43,7 +43,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class SourcePart(Part, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A source. `quota`: its most candidates; `weight`: of its recall scores in the weighted score."""
+    """A source. `quota`: its most candidates, 0: off; `weight`: of its recall scores in the weighted score."""
 
     quota: int
     weight: float = 1.0

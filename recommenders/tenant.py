@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import structlog
 from redis.asyncio import Redis
 
 from recommenders.candidates import Query
 from recommenders.histories import Histories, History
 from recommenders.lists import ListWriter
+from recommenders.mix import Mixes, SourceWeights
 from recommenders.pending import Pending, Touched
 from recommenders.registry import build_runner
 from recommenders.runner import Runner
@@ -49,8 +49,9 @@ class TenantSettings:
 class TenantState:
     """Everything the worker holds of a tenant; nothing in it is shared with another."""
 
-    def __init__(self, tenant: str, settings: TenantSettings, clock: Clock) -> None:
+    def __init__(self, tenant: str, settings: TenantSettings, mixes: Mixes, clock: Clock) -> None:
         self.tenant = tenant
+        self.mixes = mixes
         self.settings = settings
         self.clock = clock
         self.keys = KeySpace(tenant, cluster=settings.redis_cluster)
@@ -59,7 +60,7 @@ class TenantState:
         self.pending = Pending()
         self.similars = SimilarWriter(self.keys, self.stores)
         self.pipeline, self.runner = self._open_pipeline()
-        weights = np.array([source.weight for source in self.pipeline.sources])
+        weights = SourceWeights(self.pipeline.sources)
         self.lists = ListWriter(self.keys, self.stores.items, weights, settings.list_ttl_s)
         self._in_hand: list[Touched] = []  # out of the queue, their lists not yet written
         self._taken: dict[int, int] = {}  # raw partition -> highest raw offset taken
@@ -74,16 +75,16 @@ class TenantState:
         if item is not None:
             if event.category:
                 self.stores.catalogue.note_category(item, event.category)
-            if event.weight > 0:
+            if event.positive and event.weight >= 0:  # one turned down is not liked, whatever else a config says
                 self._like(history, item)
-            if event.weight != 0:
+            if _says_something(event):
                 history.see(item, self.settings.max_seen)
         return True
 
     def queue(self, event: Event, order: int) -> None:
         """The event's user needs new lists, for the scenes that its scenario feeds."""
         scenes = self.pipeline.scenes_fed_by(event.scenario_id)
-        if event.weight == 0:  # changes no list by itself: one now and then shows what changed around the user
+        if not _says_something(event):  # changes no list by itself: one now and then shows what changed around the user
             listed_at = self.histories.of(event.user_id).listed_at
             quiet_since = self.clock() - self.settings.quiet_ms
             scenes = tuple(scene for scene in scenes if listed_at.get(scene.name, 0) < quiet_since)
@@ -111,7 +112,7 @@ class TenantState:
 
     async def _write(self, redis: Redis, batch: list[Touched]) -> int:
         now_ms = self.clock()
-        queries = [query for touched in batch for query in self._queries(touched, now_ms)]
+        queries = self._queries(batch, now_ms)
         await self.stores.refresh(redis, self.keys, queries, now_ms)
         results = await self.runner.run(queries)
         await self.lists.write(redis, results)
@@ -133,13 +134,19 @@ class TenantState:
         latest = max((history.listed_at.get(name, 0) for name in touched.scenes), default=0)
         return self.clock() - latest >= self.settings.rewrite_ms
 
-    def _queries(self, touched: Touched, now_ms: int) -> list[Query]:
-        history = self.histories.get(touched.user_id) or History()  # forgotten meanwhile: as a new user
-        items, seen = tuple(history.items), frozenset(history.seen)
-        return [
-            Query(self.tenant, touched.user_id, scene, now_ms, touched.scenario, items, seen)
-            for scene in touched.scenes.values()
-        ]
+    def _queries(self, batch: list[Touched], now_ms: int) -> list[Query]:
+        """One for each user and scene. A scenario's mix is asked for once a batch, when its lists are computed."""
+        scenarios = {scenario for touched in batch for _, scenario in touched.scenes.values()}
+        mixes = {scenario: self.mixes(self.tenant, scenario) for scenario in scenarios}
+        queries: list[Query] = []
+        for touched in batch:
+            history = self.histories.get(touched.user_id) or History()  # forgotten meanwhile: as a new user
+            items, seen = tuple(history.items), frozenset(history.seen)
+            queries += [
+                Query(self.tenant, touched.user_id, scene, now_ms, scenario, items, seen, mixes[scenario])
+                for scene, scenario in touched.scenes.values()
+            ]
+        return queries
 
     def _written(self, batch: list[Touched]) -> None:
         now_ms = self.clock()
@@ -159,3 +166,8 @@ class TenantState:
             log.error("pipeline_file_refused", tenant=self.tenant, file=error.file, why=error.why)
             pipeline = load_pipeline(self.tenant)
             return pipeline, build_runner(pipeline, self.stores, patience=self.settings.patience)
+
+
+def _says_something(event: Event) -> bool:
+    """Whether the event says that its user liked or disliked the item; an impression does not."""
+    return event.positive or event.weight != 0

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from recommenders.mix import Mixes
 from recommenders.tail import GROUP, Offsets, ValidatedTail
 from recommenders.tenant import TenantSettings, TenantState
 from schemas.clock import Clock
@@ -44,9 +45,10 @@ class RecommendConfig:
 
 
 class RecommendWorker:
-    def __init__(self, config: RecommendConfig, kafka: KafkaDsn, redis: Redis, clock: Clock) -> None:
+    def __init__(self, config: RecommendConfig, kafka: KafkaDsn, redis: Redis, mixes: Mixes, clock: Clock) -> None:
         self.config = config
         self.redis = redis
+        self.mixes = mixes
         self.clock = clock
         self.tenants: dict[str, TenantState] = {}
         self._tail = ValidatedTail(kafka, group=config.group)
@@ -103,7 +105,7 @@ class RecommendWorker:
             raise ValueError(f"{tp.topic} is not a topic of validated behaviours")
         state = self.tenants.get(tenant)
         if state is None:
-            state = self.tenants[tenant] = TenantState(tenant, self.config.tenant, self.clock)
+            state = self.tenants[tenant] = TenantState(tenant, self.config.tenant, self.mixes, self.clock)
         listed = self._tail.listed.get(tp, 0)
         for record in records:
             try:

@@ -15,6 +15,8 @@ MAY_IMPORT = {
     "infra": {"schemas", "tracking_configs", "recommenders", "streams", "ingest_api"},
 }
 READ_SIDE = {"recommenders.read", "recommenders.scenes"}  # what the doors may see of the recommenders
+# Scenarios are data. The doors have the game's own form by contract, and infra has the demo's films.
+KNOWS_NO_SCENARIO = ("schemas", "tracking_configs", "recommenders", "streams", "infra/roles")
 
 
 def imports_of(file: Path) -> set[str]:
@@ -57,6 +59,25 @@ def test_only_infra_reads_the_environment() -> None:
         if "os.environ" in file.read_text() or "os.getenv" in file.read_text()
     }
     assert not readers
+
+
+def scenario_names() -> set[str]:
+    """The ids of the templates, and the keys of their payloads."""
+    ids = {file.stem for file in (ROOT / "tracking_configs" / "templates").glob("*.yaml")}
+    return ids | {f"{each}_data" for each in ids}
+
+
+def test_no_scenario_name_occurs_in_code() -> None:
+    names = scenario_names()
+    assert {"video", "video_data"} <= names
+    named = {
+        f"{file.relative_to(ROOT)}:{node.lineno} says {node.value!r}"
+        for room in KNOWS_NO_SCENARIO
+        for file in files_of(room)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names
+    }
+    assert not named
 
 
 def test_no_folder_stands_at_the_top_that_was_not_agreed() -> None:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from infra.roles.role import Role
+from recommenders.mix import RecallMix, Share
 from streams.features.model import ScenarioSignals
 from tracking_configs.feed import ConfigFeed
 from tracking_configs.judge import Judge
@@ -25,6 +26,12 @@ class Judging:
         return ScenarioSignals(
             session_gap_ms=int(signals.session_gap_min * 60_000), half_life_ms=int(signals.hot_half_life_h * 3_600_000)
         )
+
+    def recall_mix(self, tenant: str, scenario_id: str) -> RecallMix:
+        """What the scenario's config in force says of the recall sources; nothing without a config."""
+        config = self.registry.get(tenant, scenario_id)
+        mix = config.config.recall_mix if config else {}
+        return {source: Share(share.quota, share.weight) for source, share in mix.items()}
 
 
 @asynccontextmanager

@@ -58,8 +58,12 @@ async def work_recommend(role: Role) -> None:
         redis_cluster=settings.redis_cluster,
         list_ttl_s=settings.lists_hours * 60 * 60,
     )
-    worker = RecommendWorker(RecommendConfig(tenant), role.deps.kafka, role.redis, system_clock)
-    await worker.run(role.stop, role.ready)
+    async with open_judging(role) as judging:
+        if role.stop.is_set():
+            return
+        config = RecommendConfig(tenant)
+        worker = RecommendWorker(config, role.deps.kafka, role.redis, judging.recall_mix, system_clock)
+        await worker.run(role.stop, role.ready)
 
 
 async def _when_all(role: Role, *events: asyncio.Event) -> None:

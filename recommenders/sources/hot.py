@@ -7,6 +7,7 @@ import numpy as np
 
 from recommenders.candidates import NOTHING, Query, Recalled
 from recommenders.item_cf import best_first
+from recommenders.mix import quota_of
 from recommenders.ranked import SetName
 from recommenders.reasons import Reason
 from recommenders.scenes import SourcePart
@@ -20,23 +21,23 @@ class HotSource:
 
     def __init__(self, stores: Stores, settings: SourcePart) -> None:
         self.stores = stores
-        self.quota = settings.quota
-        self._blends: dict[tuple[SetName, ...], Recalled] = {}
+        self.settings = settings
+        self._blends: dict[tuple[tuple[SetName, ...], int], Recalled] = {}  # by lists and quota
         self._version = -1
 
     async def recall(self, queries: Sequence[Query]) -> Sequence[Recalled]:
         if self._version != self.stores.ranked.version:
             self._version = self.stores.ranked.version
             self._blends.clear()
-        return [self._blend(self.stores.hot_sets(query)) for query in queries]
+        return [self._blend(self.stores.hot_sets(query), quota_of(self.settings, query.mix)) for query in queries]
 
-    def _blend(self, names: tuple[SetName, ...]) -> Recalled:
-        blend = self._blends.get(names)
+    def _blend(self, names: tuple[SetName, ...], quota: int) -> Recalled:
+        blend = self._blends.get((names, quota))
         if blend is None:
-            blend = self._blends[names] = self._blended(names)
+            blend = self._blends[names, quota] = self._blended(names, quota)
         return blend
 
-    def _blended(self, names: tuple[SetName, ...]) -> Recalled:
+    def _blended(self, names: tuple[SetName, ...], quota: int) -> Recalled:
         sets = [self.stores.ranked.get(name) for name in names]
         items = np.unique(np.concatenate([each.items for each in sets]))
         if not len(items):
@@ -45,7 +46,7 @@ class HotSource:
         for row, (name, each) in enumerate(zip(names, sets, strict=True)):
             shares[row, np.searchsorted(items, each.items)] = WEIGHTS[name[0]] * each.scores
         scores = shares.sum(axis=0)
-        top = best_first(scores, self.quota)
+        top = best_first(scores, quota)
         reasons = [
             Reason(kind.replace(":", "_"), "".join(ids) if kind == "hot:category" else "") for kind, *ids in names
         ]

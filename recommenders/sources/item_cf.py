@@ -8,6 +8,7 @@ from recommenders.arrays import BoolArray
 from recommenders.candidates import NOTHING, Query, Recalled
 from recommenders.catalogue import NO_CATEGORY
 from recommenders.item_cf import Recall
+from recommenders.mix import quota_of
 from recommenders.reasons import Reason
 from recommenders.scenes import Scene, SourcePart
 from recommenders.stores import Stores
@@ -18,7 +19,7 @@ class ItemCFSource:
 
     def __init__(self, stores: Stores, settings: SourcePart) -> None:
         self.stores = stores
-        self.quota = settings.quota
+        self.settings = settings
 
     async def recall(self, queries: Sequence[Query]) -> Sequence[Recalled]:
         allowed = {scene.name: self._allowed(scene) for scene in {query.scene for query in queries}}
@@ -34,10 +35,10 @@ class ItemCFSource:
     def _best(self, query: Query, recall: Recall, allowed: BoolArray | None) -> Recalled:
         if not len(recall.candidates):
             return NOTHING
-        own = set(query.history)
-        items, scores, anchors = recall.best(self.quota + len(own), allowed)
+        own, quota = set(query.history), quota_of(self.settings, query.mix)
+        items, scores, anchors = recall.best(quota + len(own), allowed)
         unseen = np.array([item not in own for item in items.tolist()], np.bool_)
-        keep = unseen.cumsum() <= self.quota
+        keep = unseen.cumsum() <= quota
         subjects, reason_of = np.unique(anchors[keep], return_inverse=True)
         reasons = [self._reason(item) for item in subjects.tolist()]
         return Recalled(items[keep], scores[keep], reasons, reason_of)

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from recommenders.candidates import NOTHING, Query, Recalled
+from recommenders.mix import quota_of
 from recommenders.reasons import Reason
 from recommenders.scenes import SourcePart
 from recommenders.stores import NEW_ITEMS, Stores
 
 
 class NewItemsSource:
-    """`quota` items out of the newest that fit the scene, scored by their place from the user's start on."""
+    """The quota's items out of the newest that fit the scene, scored by their place from the user's start on."""
 
     def __init__(self, stores: Stores, settings: SourcePart) -> None:
         self.stores = stores
-        self.quota = settings.quota
+        self.settings = settings
 
     async def recall(self, queries: Sequence[Query]) -> Sequence[Recalled]:
         newest = self.stores.ranked.get(NEW_ITEMS).items
@@ -29,6 +30,6 @@ class NewItemsSource:
         if not len(newest):
             return NOTHING
         start = zlib.crc32(query.user_id.encode()) % len(newest)
-        items = np.roll(newest, -start)[: self.quota]
+        items = np.roll(newest, -start)[: quota_of(self.settings, query.mix)]
         scores = 1 / (1 + np.arange(len(items)))
         return Recalled(items, scores, (Reason("new_item"),), np.zeros(len(items), np.int64))

@@ -23,7 +23,7 @@ from recommenders.tenant import TenantSettings, TenantState
 from schemas.clock import system_clock
 from schemas.event import Event
 from schemas.validated import decode_event, encode_event
-from tests.factories import make_event
+from tests.recommenders.factories import make_event, no_mix
 
 USERS, ITEMS, EVENTS, BATCH = 2_000, 2_000, 100_000, 64
 CATEGORIES = ("slots", "crash", "live", "table")
@@ -89,7 +89,7 @@ async def timed(call: Callable[[list[str]], Awaitable[object]], batches: list[li
 
 
 async def measure(redis: Redis, table: Table) -> None:
-    state = TenantState("bench", TenantSettings(), system_clock)
+    state = TenantState("bench", TenantSettings(), no_mix, system_clock)
     values = [encode_event(event) for event in make_events("game")]
     start = time.perf_counter()
     for value in values:

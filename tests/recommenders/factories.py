@@ -6,14 +6,37 @@ from typing import Any
 import numpy as np
 
 from recommenders.candidates import Query, Recalled
+from recommenders.mix import RecallMix, Share, SourceWeights
 from recommenders.ranked import Ranked, SetName
 from recommenders.reasons import Reason
-from recommenders.scenes import Scene
+from recommenders.scenes import Scene, SourcePart
 from recommenders.stores import Stores
+from schemas.event import Event
+from tests import factories
 from tests.factories import NOON
 
 HOME = Scene(name="home", scenarios=("*",))
 SLOTS = Scene(name="slots", scenarios=("game",), categories=frozenset({"slots"}))
+
+
+def make_event(**fields: Any) -> Event:
+    """An accepted event; a weight above 0 is a liking unless `positive` says otherwise."""
+    return factories.make_event(**({"positive": fields.get("weight", 1.0) > 0} | fields))
+
+
+def no_mix(tenant: str, scenario: str) -> RecallMix:
+    """No scenario says anything of the sources."""
+    return {}
+
+
+def make_mix(**shares: tuple[int, float]) -> RecallMix:
+    """source=(quota, weight)."""
+    return {source: Share(*share) for source, share in shares.items()}
+
+
+def make_weights(*weights: float) -> SourceWeights:
+    """Of sources s0, s1, ... of a pipeline file."""
+    return SourceWeights([SourcePart(part=f"s{n}", quota=10, weight=each) for n, each in enumerate(weights)])
 
 
 def make_query(**fields: Any) -> Query:

@@ -18,7 +18,7 @@ from recommenders.sources.hot import HotSource
 from recommenders.sources.item_cf import ItemCFSource
 from recommenders.sources.new_items import NewItemsSource
 from recommenders.stores import HOT_GLOBAL, NEW_ITEMS, Stores
-from tests.recommenders.factories import SLOTS, hold, make_query, make_recalled
+from tests.recommenders.factories import SLOTS, hold, make_query, make_recalled, make_weights
 
 
 def make_stores(*categories: str) -> Stores:
@@ -127,7 +127,7 @@ async def test_filters_keep_out_what_was_seen_is_inactive_or_out_of_scene() -> N
 
 async def test_the_weighted_score_adds_each_sources_share_of_its_best() -> None:
     candidates = merge([make_recalled([0, 1], [10.0, 5.0]), make_recalled([1, 2], [0.2, 0.1])])
-    (scores,) = await WeightedScorer([1.0, 0.5]).score([make_query()], [candidates])
+    (scores,) = await WeightedScorer(make_weights(1.0, 0.5)).score([make_query()], [candidates])
     assert scores.tolist() == [1.0, 0.5 + 0.5, 0.25]
 
 

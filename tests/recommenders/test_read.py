@@ -7,14 +7,14 @@ from recommenders.read import EMPTY, Reason, read_list, read_or_fall_back
 from recommenders.scenes import load_pipeline, parse_pipeline
 from recommenders.tenant import TenantSettings, TenantState
 from schemas.keys import KeySpace
-from tests.factories import NOON, make_event
-from tests.recommenders.factories import HOME, SLOTS
+from tests.factories import NOON
+from tests.recommenders.factories import HOME, SLOTS, make_event, no_mix
 
 pytestmark = pytest.mark.stack
 
 
 def make_state(tenant: str) -> TenantState:
-    return TenantState(tenant, TenantSettings(), lambda: NOON)
+    return TenantState(tenant, TenantSettings(), no_mix, lambda: NOON)
 
 
 async def write_list(redis: Redis, tenant: str, *items: str, scenario: str = "game") -> None:

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recommenders.mix import Mixes, RecallMix
 from recommenders.pending import Pending
 from recommenders.scenes import Scene
 from recommenders.tenant import TenantSettings, TenantState
 from schemas.event import Event
-from tests.factories import NOON, make_event
-from tests.recommenders.factories import HOME, SLOTS
+from tests.factories import NOON
+from tests.recommenders.factories import HOME, SLOTS, make_event, make_mix, no_mix
 
 events = st.builds(
     make_event,
@@ -19,12 +20,13 @@ events = st.builds(
     user_id=st.sampled_from(["u1", "u2"]),
     item_id=st.sampled_from(["a", "b", "c", "d"]),
     weight=st.sampled_from([-1.0, 0.0, 1.0]),
+    positive=st.booleans(),
     category=st.sampled_from([None, "slots"]),
 )
 
 
-def make_state(tenant: str = "acme", **settings: Any) -> TenantState:
-    return TenantState(tenant, TenantSettings(**settings), lambda: NOON)
+def make_state(tenant: str = "acme", mixes: Mixes = no_mix, **settings: Any) -> TenantState:
+    return TenantState(tenant, TenantSettings(**settings), mixes, lambda: NOON)
 
 
 def fold(state: TenantState, log: list[Event]) -> TenantState:
@@ -82,6 +84,17 @@ def test_what_was_turned_down_is_seen_and_not_liked() -> None:
     assert list(history.seen) == [0, 1]
 
 
+def test_liked_is_what_the_config_calls_positive_whatever_it_weighs() -> None:
+    state = make_state()
+    little_seen = make_event(item_id="a", weight=2.0, positive=False)
+    liked = make_event(item_id="b", weight=0.0, positive=True)
+    turned_down = make_event(item_id="c", weight=-1.0, positive=True)
+    fold(state, [little_seen, liked, turned_down])
+    history = state.histories.of("u1")
+    assert history.items == [1]
+    assert list(history.seen) == [0, 1, 2]
+
+
 def test_beyond_the_bound_an_unknown_item_is_not_learnt() -> None:
     state = fold(make_state(max_items=1), [make_event(item_id="a"), make_event(item_id="b")])
     assert state.stores.items.ids == ["a"]
@@ -95,7 +108,7 @@ def test_an_impression_queues_a_user_only_while_the_lists_are_old() -> None:
     state.histories.of("u1").listed_at["home"] = NOON - 10
     state.queue(make_event(weight=0.0), 1)
     assert len(state.pending) == 0
-    state.queue(make_event(weight=1.0), 2)
+    state.queue(make_event(weight=0.0, positive=True), 2)
     assert len(state.pending) == 1
 
 
@@ -112,6 +125,31 @@ def test_a_list_just_written_waits_its_turn() -> None:
 def test_a_wrong_pipeline_file_leaves_the_tenant_with_the_built_in_one(tmp_path: Any) -> None:
     (tmp_path / "acme.yaml").write_text("scenes: 1")
     assert make_state(pipelines_dir=tmp_path).pipeline.default_scene == "home"
+
+
+def test_a_list_is_made_under_the_mix_that_its_own_tenant_and_scenario_have_at_that_moment() -> None:
+    shown = {("acme", "feed"): make_mix(hot=(0, 0.0))}
+
+    def mixes(tenant: str, scenario: str) -> RecallMix:
+        return shown.get((tenant, scenario), {})
+
+    log = [make_event(user_id="u1", scenario_id="feed"), make_event(user_id="u2", scenario_id="wall")]
+    acme, zeta = fold(make_state("acme", mixes), log), fold(make_state("zeta", mixes), log)
+    assert mixes_of(acme) == {"feed": shown["acme", "feed"], "wall": {}}
+    assert mixes_of(zeta) == {"feed": {}, "wall": {}}
+    shown["acme", "feed"] = make_mix(hot=(5, 1.0))
+    assert mixes_of(acme)["feed"] == shown["acme", "feed"]
+
+
+def mixes_of(state: TenantState) -> dict[str, RecallMix]:
+    """By scenario, of the lists now due."""
+    return {query.scenario: query.mix for query in state._queries(list(state.pending), NOON)}
+
+
+def test_each_scenes_list_is_made_for_the_scenario_that_asked_for_it_last() -> None:
+    state = fold(make_state(), [make_event(scenario_id="game"), make_event(scenario_id="vlog_feed")])
+    asked = {query.scene.name: query.scenario for query in state._queries(list(state.pending), NOON)}
+    assert asked == {"home": "vlog_feed", "slots": "game", "crash": "game", "live": "game"}
 
 
 def add(pending: Pending, user: str, order: int, *scenes: Scene) -> None:

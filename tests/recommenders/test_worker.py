@@ -1,6 +1,7 @@
 """The worker against a real broker and a real Redis."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -10,6 +11,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis.asyncio import Redis
 
+from infra.connections import open_deps
+from infra.roles.role import Role
+from infra.roles.workers import work_recommend
+from infra.settings import Settings
 from recommenders.read import StoredList, read_list
 from recommenders.tenant import TenantSettings
 from recommenders.worker import RecommendConfig, RecommendWorker
@@ -19,13 +24,16 @@ from schemas.kafka import KafkaDsn
 from schemas.keys import KeySpace
 from schemas.topics import validated_topic
 from schemas.validated import encode_event
-from tests.factories import make_event
+from tests.recommenders.factories import make_event, no_mix
+from tests.tracking_configs.factories import make_config
+from tracking_configs.feed import ConfigPublisher
 
 pytestmark = pytest.mark.stack
 
 T = TypeVar("T")
 
 PARTITIONS = 2
+IN_FORCE_WITHIN_S = 2.0
 PATIENCE_S = 20.0  # far over what is promised: the machine may be busy
 
 
@@ -66,7 +74,7 @@ def broker(kafka: KafkaDsn) -> Broker:
 async def running(kafka: KafkaDsn, redis: Redis, group: str, **settings: Any) -> AsyncIterator[RecommendWorker]:
     """A worker that is ready, in a group of the test's own; stopped at the end."""
     config = RecommendConfig(tenant=TenantSettings(**settings), group=group, discover_s=0.2, commit_s=0.2)
-    worker = RecommendWorker(config, kafka, redis, system_clock)
+    worker = RecommendWorker(config, kafka, redis, no_mix, system_clock)
     stop, ready = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(worker.run(stop, ready))
     try:
@@ -195,3 +203,54 @@ async def test_lists_are_written_once_redis_is_back(
         stored: StoredList = await eventually(lambda: read_list(redis_client, keys, "new", "home"))
         await away.aclose()
     assert stored.items == ("b", "c")
+
+
+@asynccontextmanager
+async def running_role(kafka_server: str, redis_server: str) -> AsyncIterator[None]:
+    """The role `worker recommend` as `millrace` runs it, ready."""
+    settings = Settings(kafka=kafka_server, redis=redis_server)
+    async with open_deps(settings) as deps:
+        role = Role("recommend", settings, deps)
+        task = asyncio.create_task(work_recommend(role))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await role.ready.wait()
+            yield
+        finally:
+            role.stop.set()
+            await task
+
+
+async def test_a_config_changes_the_sources_of_its_scenarios_next_lists_within_two_seconds(
+    kafka: KafkaDsn, kafka_server: str, redis_server: str, redis_client: Redis, tenant: str, broker: Broker
+) -> None:
+    await broker.create(tenant)
+    keys, publisher, offsets = KeySpace(tenant), ConfigPublisher(kafka), itertools.count()
+    await redis_client.zadd(keys.key("hot:global"), {"h1": 2.0, "h2": 1.0})
+    await redis_client.zadd(keys.key("items:new"), {"n1": 1.0})
+
+    async def sources_after_an_event(user: str, scenario: str) -> set[str]:
+        await broker.send(*plays(tenant, (user, "a"), start=next(offsets), scenario_id=scenario))
+        stored = await eventually(lambda: read_list(redis_client, keys, user, "home"))
+        return set(stored.sources)
+
+    async def publish(version: int, hot: int) -> None:
+        """And wait until the lists of the config's scenario show it."""
+        shown = {"hot", "new_items"} if hot else {"new_items"}
+        mix = {"hot": {"quota": hot}, "item_cf": {"quota": 100}}
+        await publisher.publish(make_config(tenant_id=tenant, scenario_id="feed", version=version, recall_mix=mix))
+        async with asyncio.timeout(IN_FORCE_WITHIN_S):
+            while await sources_after_an_event("u", "feed") != shown:
+                pass
+
+    try:
+        async with running_role(kafka_server, redis_server):
+            assert await sources_after_an_event("u", "feed") == {"hot", "new_items"}
+            await publish(version=1, hot=0)
+            assert await sources_after_an_event("v", "wall") == {"hot", "new_items"}
+            await publish(version=2, hot=10)
+            await publish(version=3, hot=0)
+        async with running_role(kafka_server, redis_server):
+            assert await sources_after_an_event("w", "feed") == {"new_items"}
+    finally:
+        await publisher.stop()
