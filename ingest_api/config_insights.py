@@ -32,12 +32,22 @@ class Previewed(msgspec.Struct, frozen=True):
 
 
 class ConfigInsights:
-    """Raises EventsUnavailableError where ClickHouse or Kafka does not answer."""
+    """Raises EventsUnavailableError where ClickHouse or Kafka does not answer.
+
+    `refuse_unknown_scenarios`: as the judge has it.
+    """
 
     def __init__(
-        self, service: ConfigService, events: EventStore, kafka: KafkaDsn, clock: Clock = system_clock
+        self,
+        service: ConfigService,
+        events: EventStore,
+        kafka: KafkaDsn,
+        *,
+        refuse_unknown_scenarios: frozenset[str] = frozenset(),
+        clock: Clock = system_clock,
     ) -> None:
         self._service = service
+        self._refusing = refuse_unknown_scenarios
         self._events = events
         self._kafka = kafka
         self._clock = clock
@@ -54,7 +64,7 @@ class ConfigInsights:
         except (KafkaError, OSError, TimeoutError) as error:
             raise EventsUnavailableError("Kafka", str(error) or type(error).__name__) from error
         judged_now = now if now is not None and now.is_active else None
-        found = await asyncio.to_thread(preview, events, judged_now, then)
+        found = await asyncio.to_thread(preview, events, judged_now, then, refuse_unknown_scenarios=self._refusing)
         return Previewed(_change(now, then), found)
 
     async def parts_of(

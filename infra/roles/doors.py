@@ -43,7 +43,12 @@ async def serve_http(role: Role) -> None:
                 "mongo": lambda: _answers(role.deps.mongo.command("ping")),
             },
             config_service=service,
-            config_insights=ConfigInsights(service, events, role.deps.kafka),
+            config_insights=ConfigInsights(
+                service,
+                events,
+                role.deps.kafka,
+                refuse_unknown_scenarios=role.settings.refuse_unknown_scenarios,
+            ),
             redis=role.redis,
             mongo=role.deps.mongo,
         )
