@@ -33,7 +33,7 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     request_id: str | None = None
 
 
-class Event(msgspec.Struct, kw_only=True):
+class Event(msgspec.Struct, gc=False):
     """One accepted event.
 
     `timestamp` is event time, `received_at` processing time at the platform's edge; both are ms UTC.

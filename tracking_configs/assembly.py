@@ -36,35 +36,34 @@ class Arrival:
 def assemble(base: Base, context: Context, reading: Reading, arrival: Arrival, warnings: tuple[Issue, ...]) -> Event:
     """The event. `base` has been completed: event_id, tenant_id and timestamp are there."""
     signals, version, drawn = reading
-    dwell_ms, completion, category = drawn
     action = base.action_type
-    return Event(
-        event_id=base.event_id,  # type: ignore[arg-type]
-        tenant_id=base.tenant_id,  # type: ignore[arg-type]
-        scenario_id=base.scenario_id,
-        user_id=base.user_id,
-        item_id=base.item_id,
-        action_type=action,
-        timestamp=base.timestamp,  # type: ignore[arg-type]
-        context=context,
-        context_json=str(base.context, "utf-8"),
-        experiment_id=base.experiment_id,
-        experiment_group=base.experiment_group,
-        position=base.position,
-        scenario_data=text_of(base.scenario_data),
-        extra_data=text_of(base.extra_data),
-        received_at=arrival.received_at,
-        source=arrival.source,
-        scenario_type=signals.scenario_type,
-        config_version=version,
-        validation_warnings=warnings,
-        weight=signals.weights[action],
-        positive=signals.is_positive(action, drawn),
-        dwell_ms=dwell_ms,
-        completion=completion,
-        category=category,
-        partition=arrival.partition,
-        offset=arrival.offset,
+    return Event(  # by position, in the order of the class: a fifth of the time that names take
+        base.event_id,  # type: ignore[arg-type]
+        base.tenant_id,  # type: ignore[arg-type]
+        base.scenario_id,
+        base.user_id,
+        base.item_id,
+        action,
+        base.timestamp,  # type: ignore[arg-type]
+        context,
+        str(base.context, "utf-8"),
+        base.experiment_id,
+        base.experiment_group,
+        base.position,
+        text_of(base.scenario_data),
+        text_of(base.extra_data),
+        arrival.received_at,
+        arrival.source,
+        signals.scenario_type,
+        version,
+        warnings,
+        signals.weights[action],
+        signals.is_positive(action, drawn),
+        drawn.dwell_ms,
+        drawn.completion,
+        drawn.category,
+        arrival.partition,
+        arrival.offset,
     )
 
 

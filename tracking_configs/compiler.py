@@ -1,36 +1,41 @@
-"""From a config to its fast path: msgspec structs that a clean payload decodes into, and no other.
+"""From a config to its fast path: a msgspec struct that a clean payload decodes into, and no other.
 
-One struct for each distinct set of required fields, shared by the actions that have it. An event that the
-fast path refuses is not wrong yet: an enum's alias, or `3.0` for an integer, is right but not fast. Only
-`explain.py` says what is wrong.
+One struct for all actions: what an action needs beyond it is looked for afterwards, so a config costs the same
+however its required fields are spread. An event that the fast path refuses is not wrong yet: an enum's alias, or
+`3.0` for an integer, is right but not fast. Only `explain.py` says what is wrong.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
-from schemas.limits import INT64_MAX, INT64_MIN
 from tracking_configs.assembly import Reading
 from tracking_configs.field_checks import compile_pattern
 from tracking_configs.field_rules import Matcher
-from tracking_configs.model import TrackingConfig, known_actions, payload_key
-from tracking_configs.signals import NOTHING_DRAWN, Drawn, Signals, completion_of, first_category, signals_of
+from tracking_configs.model import TrackingConfig, encode_config, known_actions, payload_key
+from tracking_configs.payload_decoder import payload_decoder
+from tracking_configs.signals import MAX_CATEGORY, MAX_DWELL_MS, NOTHING_DRAWN, Drawn, Signals, signals_of
 from tracking_configs.template import CUSTOM, FieldSpec
 
 _UNKNOWN: Final = ("an action that is not in the list",)
 _CACHED_VALUES: Final = 1024  # values a pattern is known to match; longer ones than 64 characters are not kept
 _CACHED_LENGTH: Final = 64
-_SCALARS: Final = {"integer": int, "number": float, "string": str, "boolean": bool}
+_NOT_OF_EVENTS: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("tenant_id", "scenario_id", "name", "description", "author", "reason"), ""),
+    **dict.fromkeys(("version", "created_at", "updated_at"), 0),
+}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class CompiledConfig:
     """A config and what was made of it.
 
     `required`: for each action of the scenario, the names of the fields it needs. `free`: a custom scenario
-    that declares no field; its payload is any object. `decoders`: for each action, the fast path.
+    that declares no field; its payload is any object.
     """
 
     config: TrackingConfig
@@ -42,9 +47,11 @@ class CompiledConfig:
     version: int
     free: bool
     rejects: bool
-    decoders: Mapping[str, Callable[[msgspec.Raw], Any]]
+    _decode: Callable[[msgspec.Raw], Any]
+    # Attributes of the decoded payload.
+    _needed: Mapping[str, tuple[str, ...]]
     _patterns: tuple[tuple[str, Matcher], ...]
-    _dwell: str | None  # attributes of the decoded payload
+    _dwell: str | None
     _completion: str | None
     _categories: tuple[str, ...]
 
@@ -53,9 +60,13 @@ class CompiledConfig:
         if not scenario_data:
             return None if self.required.get(action, _UNKNOWN) else (self.signals, self.version, NOTHING_DRAWN)
         try:
-            payload = self.decoders[action](scenario_data).payload
+            needed = self._needed[action]
+            payload = self._decode(scenario_data).payload
         except (msgspec.MsgspecError, KeyError):
             return None
+        for attribute in needed:
+            if getattr(payload, attribute) is None:
+                return None
         for attribute, matches in self._patterns:
             value = getattr(payload, attribute)
             if value is not None and not matches(value):
@@ -63,25 +74,44 @@ class CompiledConfig:
         return self.signals, self.version, self._draw(payload)
 
     def _draw(self, payload: Any) -> Drawn:
-        """`Signals.draw` on a decoded payload."""
-        dwell = self.signals.dwell_ms(getattr(payload, self._dwell)) if self._dwell else 0
-        completion = completion_of(getattr(payload, self._completion)) if self._completion else None
-        if not self._categories:
-            return Drawn(dwell, completion)
-        return Drawn(dwell, completion, first_category([getattr(payload, name) for name in self._categories]))
+        """`Signals.draw` on a decoded payload, whose types are known."""
+        dwell_ms, completion, category = 0, None, None
+        if self._dwell and (dwell := getattr(payload, self._dwell)) is not None and dwell > 0:
+            dwell *= self.signals.dwell_unit_ms
+            dwell_ms = int(dwell) if dwell < MAX_DWELL_MS else MAX_DWELL_MS
+        if self._completion and (share := getattr(payload, self._completion)) is not None and 0 <= share <= 1:
+            completion = share
+        for attribute in self._categories:
+            if (name := getattr(payload, attribute)) and len(name) <= MAX_CATEGORY:
+                category = name
+                break
+        return Drawn(dwell_ms, completion, category)
+
+
+_in_use: Final[WeakValueDictionary[bytes, CompiledConfig]] = WeakValueDictionary()
 
 
 def compile_config(config: TrackingConfig) -> CompiledConfig:
-    """Compile a config that `checks.check_config` passed."""
+    """Compile a config that `checks.check_config` passed.
+
+    Configs that say the same of events share everything but the config itself: thousands are a template unchanged.
+    """
+    said = encode_config(msgspec.structs.replace(config, **_NOT_OF_EVENTS))
+    key = blake2b(said, digest_size=32).digest()
+    equal = _in_use.get(key)
+    compiled = _compiled(config) if equal is None else replace(equal, config=config, version=config.version)
+    _in_use[key] = compiled
+    return compiled
+
+
+def _compiled(config: TrackingConfig) -> CompiledConfig:
     specs = {field.field_name: field for field in config.fields}
     attributes = {name: f"f{index}" for index, name in enumerate(specs)}
     matchers = {name: matcher(spec.pattern) for name, spec in specs.items() if spec.pattern is not None}
-    actions = known_actions(config)
-    required = {action: required_fields(config, action) for action in actions}
+    required = {action: required_fields(config, action) for action in known_actions(config)}
     free = config.scenario_type == CUSTOM and not specs
     key = payload_key(config.scenario_type)
     signals = signals_of(config)
-    variants = {names: _decoder(key, specs, attributes, names, free) for names in set(required.values())}
     return CompiledConfig(
         config=config,
         payload_key=key,
@@ -92,7 +122,8 @@ def compile_config(config: TrackingConfig) -> CompiledConfig:
         version=config.version,
         free=free,
         rejects=config.enforcement == "reject",
-        decoders={action: variants[names] for action, names in required.items()},
+        _decode=payload_decoder(key, specs, attributes, closed=not free),
+        _needed={action: tuple(attributes[name] for name in names) for action, names in required.items()},
         _patterns=tuple((attributes[name], matches) for name, matches in matchers.items()),
         _dwell=attributes.get(signals.dwell_field or ""),
         _completion=attributes.get(signals.completion_field or ""),
@@ -120,53 +151,3 @@ def matcher(pattern: str) -> Matcher:
         return True
 
     return matches
-
-
-def _decoder(
-    key: str, specs: Mapping[str, FieldSpec], attributes: Mapping[str, str], required: Iterable[str], free: bool
-) -> Callable[[msgspec.Raw], Any]:
-    needed = frozenset(required)
-    fields: list[Any] = [
-        (attributes[name], _type_of(spec)) if name in needed else (attributes[name], _type_of(spec) | None, None)
-        for name, spec in specs.items()
-    ]
-    names = {attribute: name for name, attribute in attributes.items()}
-    payload = msgspec.defstruct("Payload", fields, rename=names, kw_only=True, gc=False, forbid_unknown_fields=not free)
-    whole = msgspec.defstruct(
-        "ScenarioData", [("payload", payload)], rename={"payload": key}, gc=False, forbid_unknown_fields=True
-    )
-    return msgspec.json.Decoder(whole).decode
-
-
-def _type_of(spec: FieldSpec) -> Any:
-    """The type a value of this field decodes into exactly when it is right; patterns stand apart."""
-    if spec.enum_values is not None:
-        return Literal[spec.enum_values]
-    if spec.field_type == "array":
-        return _bounded(list[_item_type(spec.item_type)], min_length=spec.min_length, max_length=spec.max_length)  # type: ignore[misc]
-    if spec.field_type == "object":
-        return dict[str, _item_type(spec.item_type)]  # type: ignore[misc]
-    if spec.field_type == "string":
-        return _bounded(str, min_length=spec.min_length, max_length=spec.max_length)
-    if spec.field_type == "integer":
-        return _int64(spec.min_value, spec.max_value)
-    if spec.field_type == "number":
-        return _bounded(float, ge=spec.min_value, le=spec.max_value)
-    return bool
-
-
-def _item_type(name: str | None) -> Any:
-    if name is None:
-        return Any
-    if name == "integer":
-        return _int64(None, None)
-    return _SCALARS.get(name, dict[str, Any])
-
-
-def _int64(low: float | None, high: float | None) -> Any:
-    return _bounded(int, ge=INT64_MIN if low is None else int(low), le=INT64_MAX if high is None else int(high))
-
-
-def _bounded(kind: Any, **bounds: float | None) -> Any:
-    given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
-    return Annotated[kind, msgspec.Meta(**given)] if given else kind

@@ -5,14 +5,14 @@ from typing import Literal
 import msgspec
 
 
-class Dwell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Dwell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The field that says how long a user stayed, and its unit."""
 
     field: str
     unit: Literal["s", "ms"]
 
 
-class Positive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Positive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """Which events say that a user liked an item: those of `actions`, unless they say that little was seen of it.
 
     `min_completion` (a share, 0 to 1) holds for events with a completion, `min_dwell_s` for those with a dwell time.
@@ -23,7 +23,7 @@ class Positive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     min_dwell_s: float | None = None
 
 
-class SourceShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SourceShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """A recall source's part in a scenario's lists: candidates at most (0: none), and the weight of its scores."""
 
     quota: int

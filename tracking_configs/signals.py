@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from tracking_configs.model import ConfigDraft, TrackingConfig, config_of
 from tracking_configs.template import CUSTOM, Template, load_templates
@@ -12,7 +14,7 @@ MAX_DWELL_MS: Final = 24 * 60 * 60 * 1000  # nobody stays longer in one event; w
 MAX_CATEGORY: Final = 256
 
 
-class Drawn(NamedTuple):
+class Drawn(msgspec.Struct, frozen=True, gc=False):
     """What one payload says. `dwell_ms` is 0 and the others None where it says nothing."""
 
     dwell_ms: int = 0
@@ -54,8 +56,8 @@ class Signals:
         """Whether an event says that its user liked the item; a dwell or completion it lacks says nothing."""
         if action not in self.positive_actions:
             return False
-        dwell_ms, completion, _ = drawn
-        return (completion is None or completion >= self.min_completion) and not 0 < dwell_ms < self.min_dwell_ms
+        completion = drawn.completion
+        return (completion is None or completion >= self.min_completion) and not 0 < drawn.dwell_ms < self.min_dwell_ms
 
 
 def completion_of(value: Any) -> float | None:

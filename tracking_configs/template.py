@@ -16,7 +16,7 @@ CUSTOM_PAYLOAD_KEY: Final = "custom_data"
 SKIP_WEIGHT: Final = -0.5
 
 
-class FieldSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FieldSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One field of a scenario.
 
     `required` with an empty `required_for` means for every action, else for those named. `min_length` and
