@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -12,6 +13,7 @@ from ingest_api.track_stats import TrackStats
 from schemas.clock import Clock
 from schemas.event import Event, Source
 from schemas.limits import MAX_EVENT_BYTES
+from schemas.quality import QUALITY
 from schemas.verdict import Code, Issue, Rejected
 from tracking_configs.judge import Arrival, Judge, wire_value
 
@@ -40,6 +42,13 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         return self.failure is None
 
 
+class _Named(msgspec.Struct, gc=False):
+    tenant_id: Any = None
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
+
+
 class TrackService:
     """Tracks events that came by one door."""
 
@@ -57,7 +66,10 @@ class TrackService:
             receipt = rejected(verdict)
         else:
             receipt = await self._publish(verdict, body, traceparent)
-        self.stats.count(receipt, self._label(verdict, tenant))
+        label = self._label(verdict, body, tenant)
+        self.stats.count(receipt, label)
+        if receipt.failure is Failure.REJECTED:
+            QUALITY.count("door", label, (), (_rejection(verdict, receipt),))
         return receipt
 
     async def track_batch(
@@ -91,9 +103,9 @@ class TrackService:
             return _refused(event, error)
         return accepted(event)
 
-    def _label(self, verdict: Event | Rejected, tenant: str | None) -> str:
-        """The tenant as a metric's label: only those that exist, so that callers cannot make labels."""
-        name = verdict.tenant_id if isinstance(verdict, Event) else tenant
+    def _label(self, verdict: Event | Rejected, body: bytes, tenant: str | None) -> str:
+        """The event's tenant as a metric's label: only those that exist, so that callers cannot make labels."""
+        name = verdict.tenant_id if isinstance(verdict, Event) else _named_tenant(body) or tenant
         return name if name is not None and self._publisher.knows(name) else "other"
 
 
@@ -117,6 +129,22 @@ def too_large(event_id: str | None = None) -> Rejected:
 def sentence(errors: Sequence[Issue]) -> str:
     """All errors in one line, for people."""
     return "Event rejected: " + "; ".join(f"{error.field or 'event'}: {error.message}" for error in errors)
+
+
+def _named_tenant(body: bytes) -> str | None:
+    """The tenant that a rejected event names."""
+    try:
+        name = _decode_named(body).tenant_id
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def _rejection(verdict: Event | Rejected, receipt: Receipt) -> Rejected:
+    """What was rejected, be it by the judge or on the way to Kafka."""
+    if isinstance(verdict, Rejected):
+        return verdict
+    return Rejected(receipt.errors, verdict.event_id, verdict.scenario_id, verdict.config_version)
 
 
 def _refused(event: Event, error: TenantUnknown | BrokerUnavailable) -> Receipt:
