@@ -58,6 +58,7 @@ GONE: Final = replaced(NO_X, is_active=False)
 STRICT: Final = declaring(enforcement="reject")
 FREE: Final = make_config()
 VIDEO: Final = make_config(scenario_type="video", fields=[make_field("x", "integer")])
+BARE: Final = make_config(scenario_type="video")  # not free: a template's payload holds declared fields only
 BUYING: Final = replaced(VIDEO, actions=("purchase",))
 QUALITY: Final[dict[str, Any]] = {"enum_values": ("low", "high"), "enum_aliases": {"hi": "high"}}
 ON_PLAY: Final[dict[str, Any]] = {"required": True, "required_for": ("play",)}
@@ -74,12 +75,20 @@ FIELD_FLIPS: Final[dict[str, tuple[TrackingConfig, TrackingConfig, str, dict[str
     "last of a scenario": (x("integer"), FREE, "", {"y": 1}, FINE),
     "integer to number": (x("integer"), x("number"), ".field_type", {"x": 0.5}, FINE),
     "number to integer": (x("number"), x("integer"), ".field_type", {"x": 0.5}, WARNS),
+    "limits of another type": (
+        x("integer", min_value=1),
+        x("string", min_length=1),
+        ".field_type",
+        {"x": 5},
+        WARNS,
+    ),
     "integer to string": (x("integer"), x("string"), ".field_type", {"x": 5}, WARNS),
     "required": (x("string"), x("string", required=True), ".required_for", {}, WARNS),
     "required of other actions": (x("string", **ON_PLAY), x("string", required=True), ".required_for", {}, WARNS),
     "required of fewer actions": (x("string", required=True), x("string", **ON_PLAY), ".required_for", {}, FINE),
     "optional": (x("string", required=True), x("string"), ".required_for", {}, FINE),
     "min_value": (x("integer"), x("integer", min_value=1), ".min_value", {"x": 0}, WARNS),
+    "min_value below zero": (x("integer"), x("integer", min_value=-2), ".min_value", {"x": -3}, WARNS),
     "lower min_value": (x("number", min_value=1), x("number", min_value=0.5), ".min_value", {"x": 0.7}, FINE),
     "lower max_value": (x("number", max_value=2), x("number", max_value=1), ".max_value", {"x": 1.5}, WARNS),
     "no max_value": (x("number", max_value=1), x("number"), ".max_value", {"x": 2}, FINE),
@@ -146,6 +155,8 @@ CONFIG_FLIPS: Final[dict[str, tuple[TrackingConfig, TrackingConfig, str, dict[st
     "action added": (VIDEO, BUYING, "actions", an_event("purchase", "video"), FINE),
     "own action removed": (declaring(actions=["spin"]), NO_X, "actions", an_event("spin"), ("clean", "rejected")),
     "own action added": (NO_X, declaring(actions=["spin"]), "actions", an_event("spin"), ("rejected", "clean")),
+    "last field of a template": (VIDEO, BARE, "fields.x", an_event("click", "video", x=1), WARNS),
+    "first field of a template": (BARE, VIDEO, "fields.x", an_event("click", "video", x=1), FINE),
     "warn to reject": (NO_X, STRICT, "enforcement", an_event(y=1), ("warned", "rejected")),
     "reject to warn": (STRICT, NO_X, "enforcement", an_event(y=1), ("rejected", "warned")),
     "type": (VIDEO, replaced(VIDEO, scenario_type="news"), "scenario_type", an_event("click", "video", x=1), WARNS),

@@ -136,7 +136,7 @@ def payloads(draw: st.DrawFn, *versions: TrackingConfig) -> dict[str, Any]:
     return payload | draw(st.sampled_from([{}, {}, {}, {"undeclared": 1}]))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(configs(), st.data())
 def test_no_event_contradicts_the_verdict(config: TrackingConfig, data: st.DataObject) -> None:
     old = replaced(config, enforcement=data.draw(st.sampled_from(["warn", "reject"])))
