@@ -28,8 +28,10 @@ def encode_event(event: Event) -> bytes:
 
 
 def decode_event(value: bytes) -> Event:
-    """The event of `encode_event`. Raises UnknownSchemaError for anything else."""
+    """The event of `encode_event`, of this release or an older one. Raises UnknownSchemaError for anything else."""
     record = _CODEC.decode(value)
+    if not value.startswith(_CODEC.header):  # before configs said what is positive, every weight above 0 was
+        record["positive"] = record["weight"] > 0
     context = Context(**{name: record[name] for name in Context.__struct_fields__})
     warnings = tuple(
         Issue(issue["field"], Code(issue["code"]), issue["message"]) for issue in record["validation_warnings"]

@@ -12,6 +12,7 @@ from tracking_configs.field_evidence import MAX_DISTINCT, NOT_JSON, FieldTally
 from tracking_configs.template import FieldSpec, Template
 
 MIN_AGREEMENT: Final = 0.9  # share of the values that must have one type
+MAX_BROKEN: Final = 0.05  # share of the values that may break the template's rule, which is then said, and stays
 MIN_NUMBERS: Final = 20  # values from which a number's bounds are read
 MIN_ITEMS: Final = 20  # items from which an item type is read
 MIN_STRINGS: Final = 50  # values from which an enum is read
@@ -40,8 +41,9 @@ def propose(
     """The rule for one field that was seen.
 
     `events`: all events, by action; `template`: the scenario's; `actions`: those that `required_for` may name. A
-    field of the template keeps its rule unless a value of the agreed type breaks it, and stays required for the
-    actions named there whose events all carry it. Other fields are given what the values themselves say.
+    field of the template keeps its rule unless more than MAX_BROKEN of the values break it: some wrong values are
+    what a config is to find. It stays required for the actions named there whose events all carry it. Other fields are
+    given what the values themselves say.
     """
     kind, agreeing = agreed_type(tally.types)
     if kind is None:
@@ -83,7 +85,10 @@ def _keeps(spec: FieldSpec, template: Template, kind: str, tally: FieldTally, no
         notes.append(f"template {template.id} declares {spec.field_type}, the values are {kind}: its rule is not kept")
     elif broken:
         said = ", ".join(f"{code} {count} times" for code, count in sorted(broken.items()))
-        notes.append(f"values break the rule of template {template.id} ({said}): it is not kept")
+        kept = sum(broken.values()) <= MAX_BROKEN * tally.seen
+        then = "they will warn" if kept else "it is not kept"
+        notes.append(f"values break the rule of template {template.id} ({said}): {then}")
+        return kept
     else:
         notes.append(f"the rule of template {template.id} holds")
         return True

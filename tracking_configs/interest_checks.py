@@ -8,7 +8,7 @@ from msgspec import UNSET
 from schemas.recall import RECALL_SOURCES
 from tracking_configs.errors import Problem
 from tracking_configs.interest import Positive, SourceShare
-from tracking_configs.model import CATEGORY_TYPE, COMPLETION_TYPE, DWELL_TYPES, ConfigDraft, known_actions
+from tracking_configs.model import CATEGORY_TYPE, COMPLETION_TYPE, DWELL_TYPES, ConfigDraft, known_actions, weights_of
 from tracking_configs.template import FieldSpec
 
 MAX_WEIGHT: Final = 100.0
@@ -29,7 +29,7 @@ def interest_problems(draft: ConfigDraft) -> Iterator[Problem]:
             yield Problem(f"weights.{action[:64]}", "not an action of this scenario: declare it in actions")
         yield from _outside(f"weights.{action[:64]}", weight, -MAX_WEIGHT, MAX_WEIGHT)
     if draft.positive is not UNSET:
-        yield from _positive_problems(draft.positive, actions)
+        yield from _positive_problems(draft.positive, actions, weights_of(draft))
     if draft.hot_half_life_h is not UNSET:
         yield from _outside("hot_half_life_h", draft.hot_half_life_h, MIN_HALF_LIFE_H, MAX_HALF_LIFE_H)
     if draft.session_gap_min is not UNSET:
@@ -44,10 +44,12 @@ def interest_problems(draft: ConfigDraft) -> Iterator[Problem]:
         yield from _mix_problems(draft.recall_mix)
 
 
-def _positive_problems(positive: Positive, actions: frozenset[str]) -> Iterator[Problem]:
+def _positive_problems(positive: Positive, actions: frozenset[str], weights: Mapping[str, float]) -> Iterator[Problem]:
     for action in positive.actions:
         if action not in actions:
             yield Problem("positive.actions", f"{action[:64]!r} is not an action of this scenario")
+        elif weights.get(action, 0) < 0:
+            yield Problem("positive.actions", f"{action!r} has a weight below 0, which says the contrary")
     yield from _outside("positive.min_completion", positive.min_completion, 0, 1)
     yield from _outside("positive.min_dwell_s", positive.min_dwell_s, 0, MAX_DWELL_S)
 

@@ -132,7 +132,7 @@ def config_of(
         **parts
         | {
             "required_fields": required,
-            "weights": _weights(draft),
+            "weights": weights_of(draft),
             "version": version,
             "is_active": is_active,
             "created_at": created_at,
@@ -166,7 +166,8 @@ def _inherited(template: Template | None, declared: Mapping[str, str]) -> dict[s
     }
 
 
-def _weights(draft: ConfigDraft) -> dict[str, float]:
+def weights_of(draft: ConfigDraft) -> dict[str, float]:
+    """The weight of every action of the scenario's list."""
     template = load_templates().get(draft.scenario_type)
     listed: Mapping[str, float] = template.actions if template else {SKIP: SKIP_WEIGHT}
     return {**dict.fromkeys(draft.actions, DECLARED_WEIGHT), **listed, **draft.weights}

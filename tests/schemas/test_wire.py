@@ -1,6 +1,7 @@
 """The Avro and JSON forms of what lies on the platform's topics."""
 
 import json
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.dead_letter import dead_letter, decode_dead_letter, encode_dead_letter
 from schemas.event import Context, Event
-from schemas.single_object import MAGIC, UnknownSchemaError, load_codec
+from schemas.single_object import MAGIC, SingleObjectCodec, UnknownSchemaError, load_codec
 from schemas.validated import decode_event, encode_event
 from schemas.verdict import Code, Issue
 from tests.factories import make_event
@@ -36,6 +37,15 @@ events = st.builds(
 @given(events)
 def test_a_validated_event_survives_the_wire(event: Event) -> None:
     assert decode_event(encode_event(event)) == event
+
+
+@pytest.mark.parametrize(("weight", "positive"), [(2.0, True), (0.0, False), (-1.0, False)])
+def test_an_event_of_an_older_release_is_read_with_what_it_meant_then(weight: float, positive: bool) -> None:
+    older = json.loads((resources.files("schemas") / "avro" / "validated_behavior.v1.avsc").read_text())
+    newest = load_codec("validated_behavior").decode(encode_event(make_event(weight=weight)))
+    record = {field["name"]: newest[field["name"]] for field in older["fields"]}
+    event = decode_event(SingleObjectCodec(older).encode(record))
+    assert event == make_event(weight=weight, positive=positive)
 
 
 def test_a_validated_event_is_a_single_object_record() -> None:

@@ -144,20 +144,30 @@ def test_a_few_events_with_another_payload_key_are_left_out() -> None:
     assert reasons(found)["news_data"] == "scenario type video has video_data"
 
 
-def test_a_value_that_breaks_the_templates_rule_is_said_and_the_rule_not_kept() -> None:
+def test_a_rule_of_the_template_that_many_values_break_is_not_kept() -> None:
     good = template_samples(load_templates()["video"])
-    bad = [sample({"completion_rate": 87.5, "video_quality": "8K", "duration": "long"}, "like", "video_data")] * 2
-    found = suggest("acme", "feed", good + bad)
+    bad = [sample({"completion_rate": 87.5, "video_quality": "8K"}, "like", "video_data")] * 20
+    stray = [sample({"duration": "long"}, "like", "video_data")] * 2
+    found = suggest("acme", "feed", good + bad + stray)
     fields = fields_of(found)
     assert (fields["completion_rate"].min_value, fields["completion_rate"].max_value) == (0, None)
     assert fields["completion_rate"].description == "Share of the video watched"
     assert fields["completion_rate"].required_for == ("play_end",)
-    assert "(out_of_range 2 times): it is not kept" in evidence_of(found, "completion_rate").notes[0]
-    assert fields["video_quality"].enum_values is None
+    assert "(out_of_range 20 times): it is not kept" in evidence_of(found, "completion_rate").notes[0]
+    assert "8K" in (fields["video_quality"].enum_values or ())
     assert fields["duration"].field_type == "integer"  # two strings among many: they will warn
     assert evidence_of(found, "duration").notes[0].startswith("integer in ")
     assert config_from(found).completion_field is None  # it means something else here
     assert config_from(found).dwell == load_templates()["video"].dwell
+
+
+def test_a_few_values_that_break_the_templates_rule_are_what_it_is_to_find() -> None:
+    good = template_samples(load_templates()["video"])
+    bad = [sample({"completion_rate": 87.5}, "like", "video_data")] * 2
+    found = suggest("acme", "feed", good + bad)
+    assert fields_of(found)["completion_rate"].max_value == 1
+    assert "(out_of_range 2 times): they will warn" in evidence_of(found, "completion_rate").notes[0]
+    assert config_from(found).completion_field == "completion_rate"
 
 
 def test_a_template_field_stays_required_for_the_actions_that_carry_it() -> None:
