@@ -15,7 +15,7 @@ from infra.errors import OperatorError
 
 INTERRUPTED: Final = 130
 
-# name -> what it does. The command is the function of that name in infra/cli/{name}.py.
+# name -> what it does. The command is what has that name in infra/cli/{name}.py: a function, or a group of them.
 COMMANDS: Final = {
     "up": "Start everything on this machine: servers, doors, workers; stay until Ctrl-C.",
     "demo": "The main job on real data (MovieLens 100K), narrated.",
@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "send": "Send a file of events, one JSON object a line, by one of the three doors.",
     "tail": "Show a tenant's events as they arrive.",
     "sql": "Run a query on ClickHouse and show its answer as a table.",
+    "configs": "Tracking configs: list, get, apply from files, diff, preview, suggest, go back.",
     "doctor": "Reach every server named in the settings: version, latency, what is wrong.",
     "settings": "Show the settings in force, secrets hidden.",
 }
@@ -41,7 +42,7 @@ def build_app(wanted: str | None) -> typer.Typer:
     )
     for name, does in COMMANDS.items():
         if name == wanted:
-            app.command(name)(_load(name))  # its docstring is its help
+            _add(app, name)
         else:
             app.command(name, help=does)(_placeholder)
     app.callback()(_no_options)
@@ -64,9 +65,12 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     sys.exit(0)
 
 
-def _load(name: str) -> Callable[..., Any]:
-    command: Callable[..., Any] = getattr(import_module(f"infra.cli.{name}"), name)
-    return command
+def _add(app: typer.Typer, name: str) -> None:
+    command: typer.Typer | Callable[..., Any] = getattr(import_module(f"infra.cli.{name}"), name)
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name, help=COMMANDS[name])
+    else:
+        app.command(name)(command)  # its docstring is its help
 
 
 def _placeholder() -> None:

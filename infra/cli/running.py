@@ -59,6 +59,11 @@ def cli_settings(data_dir: Path | None) -> tuple[Settings, Running | None]:
     return load_settings(running.dsns() if running else None), running
 
 
+def http_url(settings: Settings, running: Running | None) -> str:
+    """Where the HTTP door is: as a running platform says, or as the settings say."""
+    return running.http if running is not None else f"http://{settings.http_host}:{settings.http_port}"
+
+
 def print_json(value: Any) -> None:
     """One line of JSON on stdout."""
     typer.echo(json.dumps(value, ensure_ascii=False, default=str))

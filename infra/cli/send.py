@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from infra.cli.run import remarks, run_async
-from infra.cli.running import AsJson, DataDir, Running, cli_settings, print_json, read_endpoints
+from infra.cli.running import AsJson, DataDir, Running, cli_settings, http_url, print_json, read_endpoints
 from infra.cli.warnings_ahead import WarningCounter
 from infra.connections import Deps, open_deps
 from infra.doors.door import Addresses, DoorName, open_door
@@ -67,11 +67,8 @@ def find_platform(endpoints: Path | None, data_dir: Path | None) -> tuple[Settin
         settings = load_settings(running.dsns()).with_overrides(**running.dsns())
     else:
         settings, running = cli_settings(data_dir)
-    if running is not None:
-        return settings, Addresses(running.http, running.grpc)
-    return settings, Addresses(
-        f"http://{settings.http_host}:{settings.http_port}", f"{settings.grpc_host}:{settings.grpc_port}"
-    )
+    grpc = running.grpc if running is not None else f"{settings.grpc_host}:{settings.grpc_port}"
+    return settings, Addresses(http_url(settings, running), grpc)
 
 
 class Lines:
