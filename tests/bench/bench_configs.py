@@ -3,9 +3,9 @@
     python -m tests.bench.bench_configs [--configs 10000] [--rate 100] [--seconds 20] [--stack embedded]
 
 Every config is another: own field names, ranges, patterns and enum values, 12 fields, 4.3 KB of JSON. Memory is
-resident memory. "another process" is a bare one that follows the change topic, from the start of its interpreter. A
-change goes the whole way: `ConfigService.update` reads and writes MongoDB, compares, publishes; it is in force
-when that other process has applied it. Both processes are on one machine and read one clock, in ms.
+resident memory. The process that begins is a bare one that follows the change topic, timed from the start of its
+interpreter. A change is in force when that other process has applied it; both are on one machine and read one clock,
+in ms. `ConfigService.update` goes the whole way: it reads MongoDB, compares, stores and publishes.
 """
 
 import argparse
@@ -14,12 +14,9 @@ import gc
 import logging
 import random
 import statistics
-import sys
 import tempfile
 import time
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,13 +28,14 @@ from pymongo import AsyncMongoClient
 from rich.console import Console
 from rich.table import Table
 
-from infra.stack.kinds import StackKind
+from infra.stack.kinds import STACK_KINDS, StackKind
 from infra.stack.servers import running_server
 from schemas.kafka import KafkaDsn
 from schemas.topics import CONFIG_CHANGES
+from tests.bench.follower import Version, follower
 from tests.tracking_configs.factories import make_config, template_config
 from tracking_configs.checks import check_config
-from tracking_configs.feed import ConfigFeed, ConfigPublisher, ensure_topic
+from tracking_configs.feed import ConfigPublisher, ensure_topic
 from tracking_configs.model import TrackingConfig, decode_config, draft_of, encode_config
 from tracking_configs.outbox import ConfigOutbox
 from tracking_configs.registry import ConfigRegistry
@@ -45,7 +43,7 @@ from tracking_configs.service import ConfigService
 from tracking_configs.store import ConfigStore
 from tracking_configs.template import load_templates
 
-CHANGED: Final = 200  # configs that the changes go round
+CHANGED: Final = 500  # configs that the changes go round
 SETTLE_S: Final = 3.0
 
 
@@ -110,7 +108,7 @@ def held(configs: int) -> Table:
             registry.get(config.tenant_id, config.scenario_id)
             first_ms.append((time.perf_counter() - start) * 1000)
 
-    table = _table(f"{configs:,} configs in one process", "what", "s", "MB")
+    table = table_of(f"{configs:,} configs in one process", "what", "s", "MB")
     rows: list[tuple[str, Callable[[], object]]] = [
         ("take them: decode, check, hold", lambda: take(registry, values)),
         ("compile all, as if each had had an event", lambda: compile_all(registry)),
@@ -130,7 +128,7 @@ def _unchanged(number: int) -> TrackingConfig:
     return msgspec.structs.replace(template_config(template), tenant_id=f"t{number % 200}", scenario_id=f"u{number}")
 
 
-def _table(title: str, first: str, *others: str) -> Table:
+def table_of(title: str, first: str, *others: str) -> Table:
     table = Table(first, title=title)
     for column in others:
         table.add_column(column, justify="right")
@@ -145,69 +143,21 @@ async def fill(kafka: KafkaDsn, configs: int) -> None:
             await producer.send(CONFIG_CHANGES, encode_config(config), key=config.key.encode(), partition=0)
 
 
-class Follower:
-    """Another process that follows the topic: says when it is ready, and when it has applied each version."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self.applied_ms: dict[tuple[str, int], int] = {}
-
-    async def ready(self) -> None:
-        assert self._process.stdout is not None
-        if await self._process.stdout.readline() != b"ready\n":
-            raise SystemExit("the follower ended before it was ready")
-
-    def memory_mb(self) -> float:
-        return psutil.Process(self._process.pid).memory_info().rss / 1e6
-
-    async def listen(self) -> None:
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            key, version, at_ms = line.decode().split(" ")
-            self.applied_ms[key, int(version)] = int(at_ms)
-
-
-@asynccontextmanager
-async def follower(kafka: str) -> AsyncIterator[Follower]:
-    command = [sys.executable, "-m", "tests.bench.bench_configs", "--follow", kafka]
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
-    try:
-        yield Follower(process)
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-class _Reporting(ConfigRegistry):
-    def apply(self, config: TrackingConfig) -> bool:
-        applied = super().apply(config)
-        if applied and config.version > 1:
-            print(config.key, config.version, time.time_ns() // 1_000_000, flush=True)  # noqa: T201
-        return applied
-
-
-async def follow(kafka: str) -> None:
-    feed = ConfigFeed(_Reporting(), KafkaDsn.parse(kafka))
-    await feed.start()
-    print("ready", flush=True)  # noqa: T201
-    await asyncio.Event().wait()
-
-
-async def change(service: ConfigService, rate: int, seconds: float) -> dict[tuple[str, int], int]:
-    """Changes at a steady rate, one config after the other; ms of each before it was asked for."""
-    asked_ms: dict[tuple[str, int], int] = {}
+async def changes(change: Callable[[int], Awaitable[TrackingConfig]], rate: int, seconds: float) -> dict[Version, int]:
+    """Changes at a steady rate; ms at which each was asked for."""
+    asked_ms: dict[Version, int] = {}
 
     async def one(number: int) -> None:
-        scenario, at_ms = f"changed{number % CHANGED}", time.time_ns() // 1_000_000
-        parts = {"description": f"change {number}", "weights": {"play": number % 50}}
-        applied = await service.update("acme", scenario, parts)
-        asked_ms[applied.config.key, applied.config.version] = at_ms
+        at_ms = time.time_ns() // 1_000_000
+        config = await change(number)
+        asked_ms[config.key, config.version] = at_ms
 
-    start, changes = time.monotonic(), []
+    start, running = time.monotonic(), []
     for number in range(int(rate * seconds)):
         await asyncio.sleep(max(0.0, start + number / rate - time.monotonic()))
-        changes.append(asyncio.create_task(one(number)))
-    await asyncio.gather(*changes)
+        running.append(asyncio.create_task(one(number)))
+    await asyncio.gather(*running)
+    await asyncio.sleep(SETTLE_S)
     return asked_ms
 
 
@@ -218,35 +168,49 @@ async def over_kafka(configs: int, rate: int, seconds: float, stack: StackKind) 
             running_server("mongo", stack, Path(folder)) as mongo,
             AsyncMongoClient[dict[str, Any]](mongo, tz_aware=True) as client,
         ):
-            dsn = KafkaDsn.parse(kafka)
-            await fill(dsn, configs)
-            publisher = ConfigPublisher(dsn)
+            publisher = ConfigPublisher(KafkaDsn.parse(kafka))
             store = ConfigStore(client["bench"])
             service = ConfigService(store, ConfigOutbox(store, publisher), load_templates(), ConfigRegistry())
+            await fill(KafkaDsn.parse(kafka), configs)
             for number in range(CHANGED):
                 await service.from_template("acme", f"changed{number}", "video", "Video")
+
+            async def publish(number: int) -> TrackingConfig:
+                config = msgspec.structs.replace(
+                    template_config("video", f"published{number % CHANGED}"), version=number + 2
+                )
+                await publisher.publish(config)
+                return config
+
+            async def update(number: int) -> TrackingConfig:
+                parts = {"description": f"change {number}", "weights": {"play": number % 50}}
+                return (await service.update("acme", f"changed{number % CHANGED}", parts)).config
+
             start = time.perf_counter()
             async with follower(kafka) as other:
                 await other.ready()
                 spent, memory = time.perf_counter() - start, other.memory_mb()
                 listening = asyncio.create_task(other.listen())
-                asked_ms = await change(service, rate, seconds)
-                await asyncio.sleep(SETTLE_S)
+                asked = {
+                    "ConfigPublisher.publish, Kafka alone": await changes(publish, rate, seconds),
+                    "ConfigService.update, MongoDB and Kafka": await changes(update, rate, seconds),
+                }
                 listening.cancel()
             await publisher.stop()
-    started = _table(f"A process that begins with {configs + CHANGED:,} configs on the topic", "what", "figure")
+    started = table_of(f"A process that begins with {configs + CHANGED:,} configs on the topic", "what", "figure")
     started.add_row("from its start to ready, imports included", f"{spent:.2f} s")
     started.add_row("its memory then", f"{memory:.0f} MB")
-    return [started, _in_force(asked_ms, other.applied_ms, rate, stack)]
+    return [started, in_force(asked, other.applied_ms, f"{rate} changes/s, {stack} stack")]
 
 
-def _in_force(asked: dict[tuple[str, int], int], applied: dict[tuple[str, int], int], rate: int, stack: str) -> Table:
-    ages = [applied[version] - at_ms for version, at_ms in asked.items() if version in applied]
-    cuts = statistics.quantiles(ages, n=100)
-    columns = ("changes", "missed", "p50 ms", "p99 ms", "max ms")
-    table = _table(f"Change asked for to in force in another process, {rate} changes/s, {stack} stack", *columns)
-    figures = (len(asked), len(asked) - len(ages), cuts[49], cuts[98], max(ages))
-    table.add_row(*(f"{figure:.0f}" for figure in figures))
+def in_force(asked: Mapping[str, Mapping[Version, int]], applied: Mapping[Version, int], how: str) -> Table:
+    columns = ("by", "changes", "missed", "p50 ms", "p99 ms", "max ms")
+    table = table_of(f"From asking for a change to its being in force in another process, {how}", *columns)
+    for name, asked_ms in asked.items():
+        ages = [applied[version] - at_ms for version, at_ms in asked_ms.items() if version in applied]
+        cuts = statistics.quantiles(ages, n=100)
+        figures = (len(asked_ms), len(asked_ms) - len(ages), cuts[49], cuts[98], max(ages))
+        table.add_row(name, *(f"{figure:.0f}" for figure in figures))
     return table
 
 
@@ -255,13 +219,9 @@ def main() -> None:
     parser.add_argument("--configs", type=int, default=10_000)
     parser.add_argument("--rate", type=int, default=100, help="changes a second")
     parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--stack", choices=("embedded", "native"), default="embedded")
-    parser.add_argument("--follow", metavar="KAFKA", help=argparse.SUPPRESS)
+    parser.add_argument("--stack", choices=STACK_KINDS, default="embedded")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    if options.follow:
-        asyncio.run(follow(options.follow))
-        return
     tables = asyncio.run(over_kafka(options.configs, options.rate, options.seconds, options.stack))
     for table in (held(options.configs), *tables):
         Console().print(table)
