@@ -47,7 +47,7 @@ def judge_slowly(
         *base_issues(values, arrival.received_at),
         *_origin_issues(values, arrival),
         *action_issues(values, config),
-        *([NO_CONFIG] if config is None and values.get("tenant_id") in refusing else ()),
+        *([NO_CONFIG] if config is None and _is_one_of(values.get("tenant_id"), refusing) else ()),
     ]
     event_id = _client_id(given)
     if errors:
@@ -102,6 +102,10 @@ def _client_id(given: Values) -> str | None:
 def _config_of(values: Values, registry: ConfigRegistry) -> CompiledConfig | None:
     tenant, scenario = values.get("tenant_id"), values.get("scenario_id")
     return registry.get(tenant, scenario) if isinstance(tenant, str) and isinstance(scenario, str) else None
+
+
+def _is_one_of(tenant: Any, tenants: frozenset[str]) -> bool:
+    return isinstance(tenant, str) and tenant in tenants
 
 
 def _origin_issues(values: Values, arrival: Arrival) -> Iterator[Issue]:

@@ -151,7 +151,7 @@ class ConfigStore:
         found = await self._drafts.get(_key(tenant, scenario))
         if found is None:
             raise DraftNotFoundError(tenant, scenario)
-        return Draft(found["text"], found["created_at"])
+        return Draft(found["text"], int(found["created_at"]))  # the driver's integer is none of JSON's
 
     async def delete_draft(self, tenant: str, scenario: str) -> None:
         """Drop the draft, where there is one."""

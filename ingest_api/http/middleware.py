@@ -91,15 +91,19 @@ class Bounded:
 
 def _refusal(headers: Headers, bound: int) -> HTTPException | None:
     """Why a body with these headers is not read at all. It is raised when the call reads it: 404 and 405 go first."""
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > bound:
+        return _too_large(bound)
+    # To close a connection while its client sends may lose the answer: a body within the bound is read and dropped.
+    end = None if length.isdecimal() else CLOSE
     kind, _, parameters = headers.get("content-type", "application/json").lower().partition(";")
     if kind.strip() != "application/json" and not kind.strip().endswith("+json"):
-        return HTTPException(415, f"the content type must be application/json, not {kind.strip() or 'empty'}", CLOSE)
+        return HTTPException(415, f"the content type must be application/json, not {kind.strip() or 'empty'}", end)
     if "charset" in parameters and "utf-8" not in parameters and "utf8" not in parameters:
-        return HTTPException(415, "JSON is sent in UTF-8", CLOSE)
+        return HTTPException(415, "JSON is sent in UTF-8", end)
     if headers.get("content-encoding", "identity").lower() != "identity":
-        return HTTPException(415, "the body must not be compressed", CLOSE)
-    length = headers.get("content-length", "0")
-    return _too_large(bound) if length.isdecimal() and int(length) > bound else None
+        return HTTPException(415, "the body must not be compressed", end)
+    return None
 
 
 def _too_large(bound: int) -> HTTPException:

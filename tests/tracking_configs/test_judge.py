@@ -25,6 +25,7 @@ from tests.tracking_configs.factories import (
     rejected,
     template_config,
 )
+from tracking_configs.base import BASE_FIELDS
 from tracking_configs.judge import Judge, wire_value
 from tracking_configs.template import load_templates
 
@@ -201,6 +202,12 @@ class TestOnARawTopic:
     def test_an_event_of_another_tenant_or_none_is_rejected(self, tenant: str | None, code: str) -> None:
         verdict = JUDGE.judge(encode(video(tenant_id=tenant)), on_topic())
         assert codes(rejected(verdict).errors) == [("tenant_id", code)]
+
+
+@pytest.mark.parametrize("value", [{}, [], {"a": [1]}, 1.5, True, "x"])
+def test_a_base_field_of_any_type_gets_an_answer(value: Any) -> None:
+    for name in BASE_FIELDS:
+        assert isinstance(JUDGE.judge(encode(VIDEO | {name: value}), at_door()), Event | Rejected)
 
 
 @pytest.mark.parametrize(

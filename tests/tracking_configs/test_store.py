@@ -424,7 +424,9 @@ async def test_the_topic_ends_with_the_newest_however_publishers_overtake_one_an
 async def test_a_draft_is_kept_until_the_next_or_until_it_is_deleted(store: ConfigStore) -> None:
     await store.save_draft("acme", "feed", '{"a": 1}', NOON)
     await store.save_draft("acme", "feed", '{"$a.b": 2}', NOON + 1)
-    assert await store.get_draft("acme", "feed") == Draft('{"$a.b": 2}', NOON + 1)
+    draft = await store.get_draft("acme", "feed")
+    assert draft == Draft('{"$a.b": 2}', NOON + 1)
+    assert type(draft.created_at) is int
     await store.delete_draft("acme", "feed")
     await store.delete_draft("acme", "feed")
     with pytest.raises(DraftNotFoundError) as caught:
