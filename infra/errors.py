@@ -3,7 +3,10 @@
 OperatorError
 ├── SettingsError       a setting is missing, misspelt or malformed
 ├── ServerAwayError     a server named in the settings does not answer
-└── DemoDataError       the demo's data cannot be had
+├── DemoDataError       the demo's data cannot be had
+├── ConfigFilesError    files hold no tracking configs             (infra/configs/files.py)
+├── ConfigApiError      the platform refused a call about configs  (infra/configs/client.py)
+└── ApplyError          a plan could not be carried out whole      (infra/configs/apply.py)
 """
 
 

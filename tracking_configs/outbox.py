@@ -33,11 +33,9 @@ class ConfigOutbox:
         try:
             published = [config]
             await self._publisher.publish(config)
-            while (newest := await self._store.get(config.tenant_id, config.scenario_id)) is not None:
-                if newest.version <= published[-1].version:
-                    break
-                await self._publisher.publish(newest)
-                published.append(newest)
+            while newer := await self._store.get(config.tenant_id, config.scenario_id, published[-1].version + 1):
+                await self._publisher.publish(newer)
+                published.append(newer)
             for each in published:  # only now: until the newest is out, the entries remind the next pass of it
                 await self._store.mark_published(each)
         except (KafkaError, OSError, TimeoutError, ConfigError) as error:

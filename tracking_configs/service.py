@@ -161,7 +161,7 @@ class ConfigService:
         """What `update`, or `create` where there is no config yet, would put in force; nothing is stored."""
         current = await self.store.get(tenant, scenario)
         if current is not None:
-            return self._next(current, parts, NOBODY).config
+            return self._next(current, {"is_active": True} | parts, NOBODY).config
         named = {"scenario_type": CUSTOM, "name": scenario} | parts
         draft = parse_draft(named | {"tenant_id": tenant, "scenario_id": scenario})
         check_config(draft)

@@ -5,11 +5,11 @@ from importlib import resources
 from typing import Any, Final
 
 import msgspec
-import yaml
 
 from schemas.actions import SKIP
 from tracking_configs.errors import InvalidTemplateError
 from tracking_configs.interest import Dwell, Positive, RecallMix
+from tracking_configs.plain_text import parse_yaml
 
 CUSTOM: Final = "custom"
 CUSTOM_PAYLOAD_KEY: Final = "custom_data"
@@ -79,9 +79,8 @@ def load_templates() -> dict[str, Template]:
 def parse_template(text: str, name: str) -> Template:
     """The template of one file. Raises InvalidTemplateError, naming the file and what is wrong in it."""
     try:
-        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of SafeLoader
-        template = msgspec.convert(_with_field_names(raw), Template)
-    except (yaml.YAMLError, msgspec.ValidationError, TypeError) as error:
+        template = msgspec.convert(_with_field_names(parse_yaml(text)), Template)
+    except (ValueError, TypeError) as error:  # msgspec.ValidationError is a ValueError
         raise InvalidTemplateError(f"{name}: {error}") from None
     _check(template, name)
     return template
@@ -105,16 +104,3 @@ def _check(template: Template, name: str) -> None:
         raise InvalidTemplateError(f"{name}: dwell, completion or category names {missing!r}, which is not a field")
     for missing in set(template.positive.actions) - template.actions.keys():
         raise InvalidTemplateError(f"{name}: positive names {missing!r}, which is not an action")
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML lets a key stand twice, and the last one wins in silence; here it is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)

@@ -1,5 +1,6 @@
 """The judge of a process: a registry that follows the change topic, and what the stream asks of its configs."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -42,6 +43,9 @@ async def open_judging(role: Role) -> AsyncIterator[Judging]:
     judge = Judge(registry, refuse_unknown_scenarios=role.settings.refuse_unknown_scenarios)
     try:
         await role.until_stopped(feed.start())
+        role.checks["configs"] = lambda: feed.healthy
+        gc.collect()
+        gc.freeze()  # thousands of configs stay for good: a collection that looks at them all holds up every event
         yield Judging(registry, feed, judge)
     finally:
         await feed.stop()

@@ -186,12 +186,18 @@ class RollbackBody(Signed):
     version: int = Field(ge=1, lt=2**31)
 
 
+class Candidate(ConfigParts):
+    """Parts over the config in force; where there is none, a whole config, custom unless its type is named."""
+
+    scenario_type: str | None = None
+
+
 class PreviewBody(Body):
     """A candidate: parts over the current config, or a template with overrides, or the saved draft."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"config": {"enforcement": "reject"}, "last": 10000}]})
 
-    config: ConfigParts | None = None
+    config: Candidate | None = None
     template_id: str | None = None
     overrides: dict[str, Any] | None = None
     draft: bool = Field(False, description="the draft that suggest saved")
