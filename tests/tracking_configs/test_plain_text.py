@@ -56,7 +56,7 @@ def test_a_number_true_and_nothing_are_what_they_are_in_json(word: str, value: A
         ('a: "\\ud800"', "surrogates"),
         ("a: \x00", "not allowed"),
         ("a: &x [*x]", f"deeper than {MAX_DEPTH}"),
-        ("[" * 5000, "recursion"),
+        ("[" * 5000 + "]" * 5000, f"recursion|deeper than {MAX_DEPTH}"),
         (BOMB, "more than"),
     ],
 )
