@@ -110,7 +110,7 @@ class ConfigInsights:
 
     async def quality(self, tenant: str, scenario: str, hours: int) -> Quality:
         """How good the scenario's events of the last hours were, and what was wrong with them."""
-        return await quality_of(self._events, tenant, scenario, hours=hours)
+        return await quality_of(self._events, tenant, scenario, hours=hours, clock=self._clock)
 
 
 def _parts(draft: dict[str, Any]) -> dict[str, Any]:
