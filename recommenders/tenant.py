@@ -17,10 +17,11 @@ from recommenders.runner import Runner
 from recommenders.scenes import Pipeline, PipelineFileError, load_pipeline
 from recommenders.similars import SimilarWriter
 from recommenders.stores import Stores
+from schemas.ages import AGES
 from schemas.clock import Clock
 from schemas.event import Event
 from schemas.keys import KeySpace
-from schemas.metrics import EVENT_AGE, LISTS_WRITTEN
+from schemas.metrics import LISTS_WRITTEN
 
 log = structlog.get_logger()
 
@@ -150,9 +151,8 @@ class TenantState:
 
     def _written(self, batch: list[Touched]) -> None:
         now_ms = self.clock()
-        age = EVENT_AGE.labels("rec_cache")
+        AGES.observe("rec_cache", self.tenant, [touched.received_at for touched in batch], now_ms)
         for touched in batch:
-            age.observe(max(0, now_ms - touched.received_at) / 1000)
             history = self.histories.get(touched.user_id)
             if history is not None:
                 history.listed_at.update(dict.fromkeys(touched.scenes, now_ms))

@@ -18,8 +18,9 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, DataError
 from faust.types import TP
 
+from schemas.ages import AGES
 from schemas.clock import Clock, system_clock
-from schemas.metrics import EVENT_AGE, ROWS_INSERTED
+from schemas.metrics import ROWS_INSERTED
 from streams.outages import outlast
 from streams.rows import (
     EVENT_COLUMNS,
@@ -86,9 +87,10 @@ class ClickHouseSink:
         )
         rejected = [row for part in rows for row in part.rejected] + refused
         await self._insert(REJECTED_BEHAVIORS, REJECTED_COLUMNS, rejected, rejected_columns, token, _drop)
-        arrivals = [part.oldest_arrival for part in rows if part.oldest_arrival is not None]
-        if arrivals:
-            EVENT_AGE.labels("clickhouse").observe(max(0, self._clock() - min(arrivals)) / 1000)
+        for part in rows:
+            if part.events:
+                arrivals = [event.received_at for event in part.events]
+                AGES.observe("clickhouse", part.events[0].tenant_id, arrivals, self._clock())
 
     async def move_fences(self, batches: Sequence[Batch]) -> None:
         """Note that everything up to the end of `batches`, in the order of each partition, is in the tables."""

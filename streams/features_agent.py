@@ -11,9 +11,9 @@ from typing import Protocol
 import structlog
 from faust.types import TP
 
+from schemas.ages import AGES
 from schemas.clock import Clock, system_clock
 from schemas.event import Event
-from schemas.metrics import EVENT_AGE
 from streams.features.errors import SinkUnavailable
 from streams.features.sink import FenceMoved, Outcome, Zombie
 from streams.judging import Judging, accepted_events, tenant_of_raw
@@ -83,8 +83,7 @@ class FeaturesStep:
             self._fences[tp] = outcome.found_offset
             return _after(outcome.found_offset)
         self._fences[tp] = batch.last_offset
-        if events:
-            EVENT_AGE.labels("redis").observe(max(0, self._clock() - events[0].received_at) / 1000)
+        AGES.observe("redis", tenant, [event.received_at for event in events], self._clock())
         return None
 
 

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from schemas.ages import AGES
+from schemas.clock import Clock, system_clock
 from schemas.metrics import EVENTS_JUDGED
 from schemas.quality import QUALITY
 from schemas.topics import rejected_topic, validated_topic
@@ -25,8 +27,9 @@ from streams.transport import Batch
 class JudgeStep:
     """Judges a batch and publishes both outcomes. Open with `start`, close with `stop`."""
 
-    def __init__(self, config: StreamConfig, judge: Judging) -> None:
+    def __init__(self, config: StreamConfig, judge: Judging, *, clock: Clock = system_clock) -> None:
         self._judge = judge
+        self._clock = clock
         self._publisher = Publisher(config.kafka)
         self._topics = TopicMaker(
             config.kafka, replication_factor=config.replication_factor, retention_ms=config.retention_ms
@@ -48,6 +51,7 @@ class JudgeStep:
         for verdict, count in judged.verdicts.items():
             EVENTS_JUDGED.labels(tenant, verdict).inc(count)
         QUALITY.count("stream", tenant, judged.events, judged.rejections)
+        AGES.observe("validated", tenant, [event.received_at for event in judged.events], self._clock())
 
     async def _write(self, batch: Batch, judged: Judgement) -> None:
         """One attempt; a topic that failed is asked for again, since it may have been deleted."""

@@ -65,7 +65,6 @@ class Rows:
 
     events: list[Event]
     rejected: list[tuple[Any, ...]]
-    oldest_arrival: int | None  # ms
 
     def __len__(self) -> int:
         return len(self.events) + len(self.rejected)
@@ -85,7 +84,7 @@ def rows_of(batch: Batch) -> Rows:
                 rejected.append(rejected_row(tenant, decode_dead_letter(record.value or b"")))
         except (UnknownSchemaError, msgspec.MsgspecError, ValueError, TypeError, EOFError, IndexError) as error:
             rejected.append(parked_row(tenant, record, f"not a record of this topic: {error}"))
-    return Rows(events, rejected, min((event.received_at for event in events), default=None))
+    return Rows(events, rejected)
 
 
 def issue_tuples(issues: Iterable[Issue]) -> list[tuple[str, str, str]]:

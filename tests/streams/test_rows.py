@@ -34,7 +34,6 @@ def test_a_validated_record_becomes_a_row_with_the_raw_records_place() -> None:
     assert (row["kafka_partition"], row["kafka_offset"], row["timestamp"]) == (3, 77, NOON)
     assert (row["positive"], row["completion"]) == (True, 0.4)
     assert row["validation_warnings"] == [("a.b", "missing", "is required")]
-    assert rows.oldest_arrival == NOON + 5
 
 
 def test_a_dead_letter_becomes_a_row_with_the_raw_records_place() -> None:
