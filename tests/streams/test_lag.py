@@ -1,0 +1,118 @@
+"""Consumer lag: what is read from batches in flight, and what a worker on a real broker reports."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any
+
+from faust.types import TP
+
+from schemas.lag import Lag, LagBoard, Reading
+from schemas.topics import raw_topic, rejected_topic, validated_topic
+from streams.app import StreamApp, lanes_app
+from streams.config import StreamConfig
+from streams.lag import Fetching, in_flight, readings, with_lag
+from streams.steps import Step
+from streams.transport import Batch
+from tests.factories import NOON
+from tests.streams.fakes import FakeConsumer, make_batch
+from tests.streams.live import Recorder, admin_client, fill, make_config, make_topic, worker
+
+WAIT_S = 20
+ACME = TP(raw_topic("acme"), 0)
+
+
+def test_what_is_in_flight_is_not_processed() -> None:
+    oldest = {ACME: make_batch([40, 41, 42])}
+    found = readings({ACME: Fetching(50, 60), TP(ACME.topic, 1): Fetching(7, 9)}, oldest)
+    assert found == {ACME: Reading("acme", 40, 60, NOON), TP(ACME.topic, 1): Reading("acme", 7, 9)}
+
+
+def test_the_topics_of_a_tenant_are_one_tenants() -> None:
+    topics = [raw_topic("acme"), validated_topic("acme"), rejected_topic("acme"), "tracking-config-changes"]
+    found = readings({TP(topic, 0): Fetching(1, 2) for topic in topics}, {})
+    assert [reading.tenant for reading in found.values()] == ["acme", "acme", "acme"]
+
+
+def holding(*batches: Batch, current: bool = True) -> Any:
+    consumer: Any = FakeConsumer(current=current)
+    consumer.unacked = [SimpleNamespace(value=batch) for batch in batches]
+    return consumer
+
+
+def test_the_oldest_batch_that_is_not_done_counts() -> None:
+    done, oldest, newest = make_batch([1]), make_batch([2]), make_batch([3])
+    done.processed = True
+    assert in_flight(holding(newest, done, oldest)) == {ACME: oldest}
+
+
+def test_a_batch_of_another_place_or_generation_counts_no_more() -> None:
+    assert in_flight(holding(make_batch([2]), current=False)) == {}
+
+
+def reporting(config: StreamConfig, step: Step, board: LagBoard) -> StreamApp:
+    return with_lag(lanes_app("judge", "user-behaviors-", config, step), board=board)
+
+
+def lag_of(board: LagBoard, tenant: str) -> Lag | None:
+    found = {
+        family.name: sample.value
+        for family in board.collect()
+        for sample in family.samples
+        if sample.labels["tenant"] == tenant
+    }
+    if not found:
+        return None
+    return Lag(int(found["millrace_consumer_lag_records"]), found["millrace_consumer_lag_seconds"])
+
+
+async def wait_for_records(board: LagBoard, tenant: str, records: int | None) -> Lag | None:
+    """The tenant's lag once it is so many records; None: once it has no series."""
+    async with asyncio.timeout(WAIT_S):
+        while (lag := lag_of(board, tenant)) is None or lag.records != records:
+            if lag is None and records is None:
+                return None
+            await asyncio.sleep(0.05)
+    return lag
+
+
+async def test_a_worker_reports_what_waits_and_how_long_it_has(kafka: str, tenant: str) -> None:
+    board, step = LagBoard(), Recorder(tenant)
+    config = make_config(kafka, max_batch_records=10)
+    await make_topic(kafka, raw_topic(tenant))
+    await fill(kafka, raw_topic(tenant), 100)
+    filled = time.time()
+    step.gates[0].clear()
+    async with worker(lambda: reporting(config, step, board)):
+        lag = await wait_for_records(board, tenant, 100)
+        assert lag is not None
+        assert time.time() - filled - 2 <= lag.seconds <= time.time() - filled + 2
+        step.gates[0].set()
+        await wait_for_records(board, tenant, 0)
+        assert lag_of(board, tenant) == Lag(0, 0.0)
+
+
+async def test_the_lag_grows_though_nothing_more_is_fetched(kafka: str, tenant: str) -> None:
+    """A partition whose agent is stuck is not fetched, so its high watermark stands still."""
+    board, step = LagBoard(), Recorder(tenant)
+    config = make_config(kafka, max_batch_records=10)
+    await make_topic(kafka, raw_topic(tenant), partitions=1)
+    await fill(kafka, raw_topic(tenant), 200, partitions=1)
+    step.gates[0].clear()
+    async with worker(lambda: reporting(config, step, board)):
+        await wait_for_records(board, tenant, 200)
+        await fill(kafka, raw_topic(tenant), 3000, partitions=1, size=1000)
+        await wait_for_records(board, tenant, 3200)
+        step.gates[0].set()
+        await wait_for_records(board, tenant, 0)
+
+
+async def test_a_tenant_whose_topic_is_deleted_has_no_series(kafka: str, tenant: str) -> None:
+    board, step = LagBoard(), Recorder(tenant)
+    await make_topic(kafka, raw_topic(tenant))
+    await fill(kafka, raw_topic(tenant), 10)
+    async with worker(lambda: reporting(make_config(kafka), step, board)):
+        await wait_for_records(board, tenant, 0)
+        async with admin_client(kafka) as admin:
+            await admin.delete_topics([raw_topic(tenant)])
+        await wait_for_records(board, tenant, None)
