@@ -11,6 +11,7 @@ KINDS: Final[dict[str, int]] = {  # kind -> how many ids follow it
     "user:session": 1,
     "user:session_items": 1,
     "user:recent": 1,
+    "user:heat": 2,
     "user:profile": 1,
     "user:follows": 1,
     "user:blocks": 1,
@@ -22,7 +23,9 @@ KINDS: Final[dict[str, int]] = {  # kind -> how many ids follow it
     "hot:global": 0,
     "hot:category": 1,
     "hot:scenario": 1,
-    "hot:landmark": 0,
+    "hot:global_short": 0,
+    "hot:scenario_short": 1,
+    "hot:landmarks": 0,
     "rec:cache": 2,
     "rec:meta": 2,
     "rec:similar": 1,
@@ -30,6 +33,8 @@ KINDS: Final[dict[str, int]] = {  # kind -> how many ids follow it
     "boost": 1,
     "seen": 1,
     "fence": 1,
+    "parked": 0,
+    "parked:resumed": 0,
 }
 
 

@@ -2,33 +2,43 @@
 
 Promise: at least once. A batch is acknowledged when both its writes are on all in-sync replicas. After a crash the
 batch is written again; a validated record carries the raw record's offset, and first occurrences stay in raw
-order, so a reader drops what is not above the offset it last took. Kafka away: the partition waits.
+order, so a reader drops what is not above the offset it last took. Kafka away: the partition waits. A tenant most
+of whose events are rejected: its partitions wait, see `streams.parking`.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from schemas.ages import AGES
 from schemas.clock import Clock, system_clock
+from schemas.limits import MAX_EVENT_BYTES
 from schemas.metrics import EVENTS_JUDGED
 from schemas.quality import QUALITY
 from schemas.topics import rejected_topic, validated_topic
+from streams.breaker import runs_of
 from streams.config import StreamConfig
-from streams.judging import Judgement, Judging, judgement, tenant_of_raw
+from streams.judging import Judgement, Judging, accepts_most, judgement, tenant_of_raw
 from streams.outages import outlast
+from streams.parking import Cured, Parking
 from streams.publisher import Publisher
 from streams.topic_maker import TopicMaker
-from streams.transport import Batch
+from streams.transport import Batch, Record
+
+MAX_EVIDENCE: Final = 100  # of the rejected records that parked a tenant
 
 
 class JudgeStep:
     """Judges a batch and publishes both outcomes. Open with `start`, close with `stop`."""
 
-    def __init__(self, config: StreamConfig, judge: Judging, *, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, config: StreamConfig, judge: Judging, *, parking: Parking | None = None, clock: Clock = system_clock
+    ) -> None:
         self._judge = judge
+        self._parking = parking or Parking("judge")
         self._clock = clock
         self._publisher = Publisher(config.kafka)
         self._topics = TopicMaker(
@@ -46,7 +56,11 @@ class JudgeStep:
         return {}
 
     async def process(self, batch: Batch) -> None:
-        judged, tenant = judgement(batch, self._judge), tenant_of_raw(batch.topic)
+        tenant = tenant_of_raw(batch.topic)
+        await self._parking.admission(tenant)
+        judged = judgement(batch, self._judge)
+        rejected = {record.offset for record in judged.refused}
+        self._parking.observe(tenant, runs_of(batch.records, rejected), cure_of(self._judge, batch, judged.refused))
         await outlast("kafka", lambda: self._write(batch, judged), (KafkaError, OSError))
         for verdict, count in judged.verdicts.items():
             EVENTS_JUDGED.labels(tenant, verdict).inc(count)
@@ -66,3 +80,10 @@ class JudgeStep:
         except KafkaError:
             self._topics.forget(validated, rejected)
             raise
+
+
+def cure_of(judge: Judging, batch: Batch, refused: Sequence[Record]) -> Cured:
+    """Whether the judge accepts by now most of what it rejected last; too large an event it never will."""
+    evidence = [record for record in refused[-MAX_EVIDENCE:] if len(record.value or b"") <= MAX_EVENT_BYTES]
+    sample = Batch(batch.tp, evidence, batch.epoch, batch.place)
+    return lambda: bool(evidence) and accepts_most(judge, sample)

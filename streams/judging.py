@@ -47,6 +47,7 @@ class Judgement:
     rejected: list[Outgoing] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     rejections: list[Rejected] = field(default_factory=list)
+    refused: list[Record] = field(default_factory=list)  # the records of `rejections`
     verdicts: Counter[str] = field(default_factory=Counter)
 
 
@@ -85,8 +86,14 @@ def judgement(batch: Batch, judge: Judging) -> Judgement:
     for record, rejection in sorted(judged.rejected, key=lambda rejected: int(rejected[0].offset)):
         result.rejected.append(letter_of(record, rejection))
         result.rejections.append(rejection)
+        result.refused.append(record)
         result.verdicts["rejected"] += 1
     return result
+
+
+def accepts_most(judge: Judging, batch: Batch) -> bool:
+    """Whether of these records, of which there must be some, more than half would be accepted now."""
+    return 2 * len(judgement(batch, judge).validated) > len(batch.records)
 
 
 def arrival_of(record: Record, tenant: str) -> Arrival:

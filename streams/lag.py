@@ -19,7 +19,7 @@ from faust.types import TP
 
 from schemas.clock import Clock, system_clock
 from schemas.lag import LAG, LagBoard, LagMeter, Reading
-from schemas.topics import RAW_PREFIX, REJECTED_PREFIX, VALIDATED_PREFIX, tenant_of
+from schemas.topics import RAW_PREFIX, REJECTED_PREFIX, SUMMARIES_PREFIX, VALIDATED_PREFIX, tenant_of
 from streams.app import StreamApp
 from streams.transport import Batch
 from streams.transport.consumer import Consumer
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 LOOK_INTERVAL_S: Final = 1.0
 FRESH_MS: Final = 3000  # how old a high watermark may be
 ASKING_S: Final = 2.0
-PREFIXES: Final = (RAW_PREFIX, VALIDATED_PREFIX, REJECTED_PREFIX)
+PREFIXES: Final = (RAW_PREFIX, VALIDATED_PREFIX, REJECTED_PREFIX, SUMMARIES_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from streams.features_agent import FeatureSink, FeaturesStep
 from streams.gathering import Gatherer
 from streams.judge_agent import JudgeStep
 from streams.judging import Judging
+from streams.lag import with_lag
 from streams.migrations import migrate
 from streams.steps import Runner
 from streams.transport.consumer import Consumer
@@ -25,7 +26,7 @@ async def run_judge(config: StreamConfig, judge: Judging, stop: asyncio.Event, r
     """Raw topics to validated and rejected topics."""
     step = JudgeStep(config, judge)
     try:
-        await run_worker(lambda: lanes_app("judge", RAW_PREFIX, config, step), stop, ready)
+        await run_worker(lambda: with_lag(lanes_app("judge", RAW_PREFIX, config, step)), stop, ready)
     finally:
         await step.stop()
 
@@ -35,7 +36,7 @@ async def run_features(
 ) -> None:
     """Raw topics to Redis."""
     step = FeaturesStep(sink, judge)
-    await run_worker(lambda: lanes_app("features", RAW_PREFIX, config, step), stop, ready)
+    await run_worker(lambda: with_lag(lanes_app("features", RAW_PREFIX, config, step)), stop, ready)
 
 
 async def run_analytics(
@@ -58,4 +59,4 @@ async def run_analytics(
     def make_app() -> StreamApp:
         return StreamApp("analytics", [VALIDATED_PREFIX, REJECTED_PREFIX], config, sink.where, make_gatherer)
 
-    await run_worker(make_app, stop, ready)
+    await run_worker(lambda: with_lag(make_app()), stop, ready)

@@ -8,7 +8,7 @@ from typing import Any
 from faust.types import TP
 
 from schemas.lag import Lag, LagBoard, Reading
-from schemas.topics import raw_topic, rejected_topic, validated_topic
+from schemas.topics import raw_topic, rejected_topic, summaries_topic, validated_topic
 from streams.app import StreamApp, lanes_app
 from streams.config import StreamConfig
 from streams.lag import Fetching, in_flight, readings, with_lag
@@ -29,9 +29,9 @@ def test_what_is_in_flight_is_not_processed() -> None:
 
 
 def test_the_topics_of_a_tenant_are_one_tenants() -> None:
-    topics = [raw_topic("acme"), validated_topic("acme"), rejected_topic("acme"), "tracking-config-changes"]
-    found = readings({TP(topic, 0): Fetching(1, 2) for topic in topics}, {})
-    assert [reading.tenant for reading in found.values()] == ["acme", "acme", "acme"]
+    topics = [make("acme") for make in (raw_topic, validated_topic, rejected_topic, summaries_topic)]
+    found = readings({TP(topic, 0): Fetching(1, 2) for topic in [*topics, "tracking-config-changes"]}, {})
+    assert [reading.tenant for reading in found.values()] == ["acme"] * 4
 
 
 def holding(*batches: Batch, current: bool = True) -> Any:
