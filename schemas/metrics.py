@@ -35,6 +35,11 @@ BATCH_EVENTS = Histogram(
 BATCH_SECONDS = Histogram("millrace_batch_seconds", "Time to process one micro-batch", ["agent"])
 FENCE_REPAIRS = Counter("millrace_fence_repairs", "Batches a fence did not let in as they were", ["consumer", "kind"])
 SINK_RETRIES = Counter("millrace_sink_retries", "Writes retried because a store was away", ["sink"])
+TENANT_PARKED = Gauge(
+    "millrace_tenant_parked",
+    "1 while a tenant's raw events wait because most of them were rejected, by what its breaker saw: ratio, run",
+    ["agent", "tenant", "reason"],
+)
 # Counted and shown by schemas.ages, and the lag by schemas.lag, which bound the tenants; they stand in no registry.
 EVENT_AGE = Histogram(
     "millrace_event_age_seconds",
