@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from recommenders.lag import TailLag
 from recommenders.mix import Mixes
 from recommenders.tail import GROUP, Offsets, ValidatedTail
 from recommenders.tenant import TenantSettings, TenantState
@@ -39,6 +40,7 @@ class RecommendConfig:
     group: str = GROUP
     discover_s: float = 1.0
     commit_s: float = 1.0
+    lag_s: float = 2.0
     idle_s: float = 0.05
     max_backoff_s: float = 2.0
     max_pending: int = 50_000
@@ -52,6 +54,7 @@ class RecommendWorker:
         self.clock = clock
         self.tenants: dict[str, TenantState] = {}
         self._tail = ValidatedTail(kafka, group=config.group)
+        self._lag = TailLag(self._tail, config.group, clock)
         self._order = 0  # of the event queued last
         self._mark: tuple[int, Offsets] = (0, {})  # users queued up to the order have lists -> offsets to commit
         self._resting: dict[str, int] = {}  # tenant -> ms until which its writing rests
@@ -86,6 +89,7 @@ class RecommendWorker:
             tasks.create_task(self._renew(ready))
             tasks.create_task(self._every(self.config.discover_s, self._discover))
             tasks.create_task(self._every(self.config.commit_s, self._commit))
+            tasks.create_task(self._every(self.config.lag_s, self._lag.report))
 
     async def _read(self, ready: asyncio.Event, ends: Offsets) -> None:
         while True:
