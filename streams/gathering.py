@@ -1,8 +1,9 @@
 """Gathering: batches of many partitions become one insert, while order and acknowledgement stay a partition's.
 
-A group is closed when it holds `rows_per_insert` rows or is `interval_s` old. Two groups may be inserted at once,
-but fences move and batches are acknowledged strictly in the order in which the groups were closed, so a fence never
-stands behind rows that are not in. `max_rows` bounds what is held; beyond it the stream waits, and Kafka keeps.
+A group is closed when it holds `rows_per_insert` rows or is `interval_s` old, and fewer than two groups are at work:
+while both are, it grows, so that a slow engine gets fewer and larger inserts. Fences move and batches are acknowledged
+strictly in the order in which the groups were closed, so a fence never stands behind rows that are not in. `max_rows`
+and `max_bytes` bound what is held, to a batch; beyond them the stream waits, its partitions pause, and Kafka keeps.
 """
 
 import asyncio
@@ -37,6 +38,8 @@ class _Group:
     events: list[EventT] = field(default_factory=list)
     rows: list[Rows] = field(default_factory=list)
     size: int = 0
+    size_bytes: int = 0
+    due: bool = False
 
 
 class Gatherer:
@@ -51,6 +54,7 @@ class Gatherer:
         *,
         rows_per_insert: int = 10_000,
         max_rows: int = 100_000,
+        max_bytes: int = 128 * 1024 * 1024,
         interval_s: float = 1.0,
     ) -> None:
         self._name = name
@@ -59,31 +63,43 @@ class Gatherer:
         self._stream = stream
         self._rows_per_insert = rows_per_insert
         self._max_rows = max_rows
+        self._max_bytes = max_bytes
         self._interval_s = interval_s
         self._group = _Group()
         self._held = 0
+        self._held_bytes = 0
         self._room = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._inserts = asyncio.Semaphore(INSERTS_AT_ONCE)
         self._last: asyncio.Task[None] | None = None
         self._writing: set[asyncio.Task[None]] = set()
 
+    @property
+    def held_rows(self) -> int:
+        """Rows of all groups that are gathered or at work."""
+        return self._held
+
     async def submit(self, event: EventT) -> None:
         batch: Batch = event.value
-        while self._held >= self._max_rows and self._consumer.is_current(batch):
+        while self._is_full() and self._consumer.is_current(batch):
             self._room.clear()
             await self._room.wait()
         if not self._consumer.is_current(batch):
             return
-        rows = rows_of(batch)
+        self._take(event, rows_of(batch))
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._grow_old)
+        self._close_if_ready()
+
+    def _is_full(self) -> bool:
+        return self._held >= self._max_rows or self._held_bytes >= self._max_bytes
+
+    def _take(self, event: EventT, rows: Rows) -> None:
         self._group.events.append(event)
         self._group.rows.append(rows)
         self._group.size += len(rows)
+        self._group.size_bytes += rows.size_bytes
         self._held += len(rows)
-        if self._group.size >= self._rows_per_insert:
-            self._close()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._close)
+        self._held_bytes += rows.size_bytes
 
     async def drain(self, timeout_s: float) -> None:
         self._close()
@@ -96,6 +112,15 @@ class Gatherer:
                 await asyncio.wait(late)
         self._last = None
 
+    def _grow_old(self) -> None:
+        self._group.due = True
+        self._close_if_ready()
+
+    def _close_if_ready(self) -> None:
+        ready = self._group.due or self._group.size >= self._rows_per_insert or self._is_full()
+        if ready and len(self._writing) < INSERTS_AT_ONCE:
+            self._close()
+
     def _close(self) -> None:
         """Send off the group as it is; the next batch begins another."""
         if self._timer is not None:
@@ -105,7 +130,11 @@ class Gatherer:
             group, self._group = self._group, _Group()
             self._last = asyncio.create_task(self._write(group, self._last), name=f"{self._name}-insert")
             self._writing.add(self._last)
-            self._last.add_done_callback(self._writing.discard)
+            self._last.add_done_callback(self._wrote)
+
+    def _wrote(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        self._close_if_ready()
 
     async def _write(self, group: _Group, before: asyncio.Task[None] | None) -> None:
         started = time.perf_counter()
@@ -118,6 +147,7 @@ class Gatherer:
             BATCH_EVENTS.labels(self._name).observe(group.size)
         finally:
             self._held -= group.size
+            self._held_bytes -= group.size_bytes
             self._room.set()
 
     async def _try(self, group: _Group, before: asyncio.Task[None] | None) -> bool:
@@ -127,8 +157,7 @@ class Gatherer:
         if not batches:
             return True
         try:
-            async with self._inserts:
-                await self._sink.insert(batches, [rows for _, rows in ours])
+            await self._sink.insert(batches, [rows for _, rows in ours])
             if before is not None:
                 await asyncio.shield(before)
             await self._sink.move_fences(batches)

@@ -2,23 +2,34 @@
 
 import base64
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from schemas.dead_letter import DeadLetter, decode_dead_letter
 from schemas.event import Event
-from schemas.single_object import UnknownSchemaError
-from schemas.topics import REJECTED_PREFIX, VALIDATED_PREFIX, tenant_of
+from schemas.single_object import load_codec
+from schemas.topics import REJECTED_PREFIX, SUMMARIES_PREFIX, VALIDATED_PREFIX, tenant_of
 from schemas.validated import decode_event
 from schemas.verdict import Code, Issue
+from streams.avro_file import AvroFiles
+from streams.session_rows import session_row
 from streams.transport import Batch, Record
 
+T = TypeVar("T")
+
+TOPIC_PREFIXES: Final = (VALIDATED_PREFIX, REJECTED_PREFIX, SUMMARIES_PREFIX)  # of the topics that become rows
 USER_BEHAVIORS: Final = "user_behaviors"
 REJECTED_BEHAVIORS: Final = "rejected_behaviors"
+ARRIVAL_STEP: Final = 64  # records of a partition, a few ms under load
 MAX_UINT32: Final = 2**32 - 1
+VALIDATED_FILES: Final = AvroFiles(load_codec("validated_behavior"))
 
+# What msgspec and fastavro raise on bytes that are something else.
+NOT_A_RECORD: Final = (msgspec.MsgspecError, ValueError, TypeError, EOFError, LookupError, OverflowError)
+
+# The specification of user_behaviors: what the engine must make of a validated record, and what Python makes of it.
 EVENT_COLUMNS: Final[dict[str, Callable[[Event], Any]]] = {
     "event_id": lambda event: event.event_id,
     "tenant_id": lambda event: event.tenant_id,
@@ -61,30 +72,70 @@ REJECTED_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What one batch adds to each table: accepted events, and rows of rejected ones in REJECTED_COLUMNS' order."""
+    """What one batch adds to each table.
 
-    events: list[Event]
-    rejected: list[tuple[Any, ...]]
+    `validated` are events of the newest schema, as they came: the engine decodes them itself. `events` are those of
+    an older schema. `rejected` and `sessions` are rows in the order of their tables' columns. `arrivals` are the
+    events', in ms; `size_bytes` is what the batch holds.
+    """
+
+    tenant: str
+    validated: list[Record] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    rejected: list[tuple[Any, ...]] = field(default_factory=list)
+    sessions: list[tuple[Any, ...]] = field(default_factory=list)
+    arrivals: list[int] = field(default_factory=list)
+    size_bytes: int = 0
 
     def __len__(self) -> int:
-        return len(self.events) + len(self.rejected)
+        return len(self.validated) + len(self.events) + len(self.rejected) + len(self.sessions)
 
 
 def rows_of(batch: Batch) -> Rows:
-    """The rows of a batch of a validated or rejected topic. A record that is neither becomes a rejected row."""
-    events: list[Event] = []
-    rejected: list[tuple[Any, ...]] = []
-    is_validated = batch.topic.startswith(VALIDATED_PREFIX)
-    tenant = tenant_of(batch.topic, VALIDATED_PREFIX if is_validated else REJECTED_PREFIX) or ""
-    for record in batch.records:
+    """The rows of a batch. A record that is not what its topic holds becomes a rejected row."""
+    tenant, size_bytes = _tenant_of(batch.topic), sum(len(record.value or b"") for record in batch.records)
+    if batch.topic.startswith(VALIDATED_PREFIX):
+        return _validated_rows(tenant, batch.records, size_bytes)
+    if batch.topic.startswith(SUMMARIES_PREFIX):
+        sessions, parked = _decoded(batch.records, session_row)
+        return Rows(tenant, sessions=sessions, rejected=parked, size_bytes=size_bytes)
+    letters, parked = _decoded(batch.records, _letter_row)
+    return Rows(tenant, rejected=letters + parked, size_bytes=size_bytes)
+
+
+def _validated_rows(tenant: str, records: Sequence[Record], size_bytes: int) -> Rows:
+    newest: list[Record] = []
+    other: list[Record] = []
+    for record in records:
+        (newest if VALIDATED_FILES.takes(record.value or b"") else other).append(record)
+    events, parked = decoded_events(other)
+    arrivals = [event.received_at for event in events] + _arrivals(newest)
+    return Rows(tenant, newest, events, parked, arrivals=arrivals, size_bytes=size_bytes)
+
+
+def _arrivals(records: Sequence[Record]) -> list[int]:
+    """When each event came in. One in ARRIVAL_STEP is read, and those after it count as if they had come with it."""
+    arrivals: list[int] = []
+    for first in range(0, len(records), ARRIVAL_STEP):
+        part = records[first : first + ARRIVAL_STEP]
+        arrivals += [event.received_at for event in decoded_events(part[:1])[0]] * len(part)
+    return arrivals
+
+
+def decoded_events(records: Iterable[Record]) -> tuple[list[Event], list[tuple[Any, ...]]]:
+    """The events of validated records, and a rejected row for each that is none: slow, and says what is wrong."""
+    return _decoded(records, lambda record: decode_event(record.value or b""))
+
+
+def _decoded(records: Iterable[Record], decode: Callable[[Record], T]) -> tuple[list[T], list[tuple[Any, ...]]]:
+    good: list[T] = []
+    parked: list[tuple[Any, ...]] = []
+    for record in records:
         try:
-            if is_validated:
-                events.append(decode_event(record.value or b""))
-            else:
-                rejected.append(rejected_row(tenant, decode_dead_letter(record.value or b"")))
-        except (UnknownSchemaError, msgspec.MsgspecError, ValueError, TypeError, EOFError, IndexError) as error:
-            rejected.append(parked_row(tenant, record, f"not a record of this topic: {error}"))
-    return Rows(events, rejected)
+            good.append(decode(record))
+        except NOT_A_RECORD as error:
+            parked.append(parked_row(record, f"not a record of this topic: {error}"))
+    return good, parked
 
 
 def issue_tuples(issues: Iterable[Issue]) -> list[tuple[str, str, str]]:
@@ -97,9 +148,13 @@ def event_columns(events: Sequence[Event]) -> list[list[Any]]:
     return [[value(event) for event in events] for value in EVENT_COLUMNS.values()]
 
 
-def rejected_columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    """One list per column of rejected_behaviors, in the order of REJECTED_COLUMNS."""
+def as_columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    """One list per column of rows that stand in the order of their table's columns."""
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _letter_row(record: Record) -> tuple[Any, ...]:
+    return rejected_row(_tenant_of(record.topic), decode_dead_letter(record.value or b""))
 
 
 def rejected_row(tenant: str, letter: DeadLetter) -> tuple[Any, ...]:
@@ -109,9 +164,9 @@ def rejected_row(tenant: str, letter: DeadLetter) -> tuple[Any, ...]:
     return (*judged, *why, letter.original, letter.topic, letter.partition, letter.offset)
 
 
-def parked_row(tenant: str, record: Record, why: str) -> tuple[Any, ...]:
+def parked_row(record: Record, why: str) -> tuple[Any, ...]:
     """A rejected row for a Kafka record that cannot be stored as what it should be."""
-    judged = (tenant, "", 0, record.timestamp)
+    judged = (_tenant_of(record.topic), "", 0, record.timestamp)
     where = (record.topic, record.partition, record.offset)
     return (*judged, *_not_storable(why), _base64(record.value or b""), *where)
 
@@ -122,6 +177,11 @@ def refused_row(event: Event, why: str) -> tuple[Any, ...]:
     judged = (event.tenant_id, event.scenario_id, version, event.received_at)
     where = (VALIDATED_PREFIX + event.tenant_id, event.partition, event.offset)
     return (*judged, *_not_storable(why), _base64(msgspec.json.encode(event)), *where)
+
+
+def _tenant_of(topic: str) -> str:
+    """Empty for a topic of no tenant, which the app's pattern keeps away."""
+    return next((tenant for prefix in TOPIC_PREFIXES if (tenant := tenant_of(topic, prefix))), "")
 
 
 def _not_storable(why: str) -> tuple[list[str], list[str], list[tuple[str, str, str]], str]:

@@ -8,7 +8,7 @@ import asyncio
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from faust.types import StreamT
 
-from schemas.topics import RAW_PREFIX, REJECTED_PREFIX, VALIDATED_PREFIX
+from schemas.topics import RAW_PREFIX
 from streams.app import StreamApp, lanes_app, run_worker
 from streams.clickhouse_sink import ClickHouseSink
 from streams.config import StreamConfig
@@ -18,6 +18,7 @@ from streams.judge_agent import JudgeStep
 from streams.judging import Judging
 from streams.lag import with_lag
 from streams.migrations import migrate
+from streams.rows import TOPIC_PREFIXES
 from streams.steps import Runner
 from streams.transport.consumer import Consumer
 
@@ -42,7 +43,7 @@ async def run_features(
 async def run_analytics(
     config: StreamConfig, clickhouse: AsyncClient, stop: asyncio.Event, ready: asyncio.Event
 ) -> None:
-    """Validated and rejected topics to ClickHouse, whose tables are made first."""
+    """Validated and rejected topics and session summaries to ClickHouse, whose tables are made first."""
     migrating = asyncio.ensure_future(migrate(clickhouse))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({migrating, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -57,6 +58,6 @@ async def run_analytics(
         return Gatherer("analytics", sink, consumer, stream)
 
     def make_app() -> StreamApp:
-        return StreamApp("analytics", [VALIDATED_PREFIX, REJECTED_PREFIX], config, sink.where, make_gatherer)
+        return StreamApp("analytics", TOPIC_PREFIXES, config, sink.where, make_gatherer)
 
     await run_worker(lambda: with_lag(make_app()), stop, ready)

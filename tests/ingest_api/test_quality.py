@@ -23,9 +23,9 @@ from streams.rows import (
     REJECTED_BEHAVIORS,
     REJECTED_COLUMNS,
     USER_BEHAVIORS,
+    as_columns,
     event_columns,
     refused_row,
-    rejected_columns,
     rejected_row,
 )
 from tests.factories import NOON, make_event
@@ -72,7 +72,7 @@ async def insert(client: AsyncClient, events: list[Event], letters: list[tuple[A
     if events:
         await client.insert(USER_BEHAVIORS, event_columns(events), list(EVENT_COLUMNS), column_oriented=True)
     if letters:
-        await client.insert(REJECTED_BEHAVIORS, rejected_columns(letters), REJECTED_COLUMNS, column_oriented=True)
+        await client.insert(REJECTED_BEHAVIORS, as_columns(letters), REJECTED_COLUMNS, column_oriented=True)
 
 
 async def asked(store: EventStore, tenant: str = "acme", scenario: str = "vlog_feed", **options: Any) -> Quality:

@@ -1,23 +1,37 @@
 """The ClickHouse sink and the analytics worker, on real servers."""
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import clickhouse_connect
+import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
-from faust.types import TP
+from faust.types import TP, StreamT
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from schemas.dead_letter import dead_letter, encode_dead_letter
-from schemas.topics import rejected_topic, validated_topic
+from schemas.event import Event
+from schemas.topics import rejected_topic, summaries_topic, validated_topic
 from schemas.validated import encode_event
 from schemas.verdict import Code, Issue
+from streams.app import StreamApp, run_worker
 from streams.clickhouse_sink import ClickHouseSink
+from streams.gathering import Gatherer
 from streams.migrations import migrate
-from streams.rows import rows_of
+from streams.rows import TOPIC_PREFIXES, Rows, decoded_events, rows_of
 from streams.transport import Batch
+from streams.transport.consumer import Consumer
 from streams.workers import run_analytics
 from tests.factories import NOON, make_event
+from tests.schemas.test_wire import events
 from tests.streams.fakes import FakeRecord, batch_of
-from tests.streams.live import make_config, make_topic, producer_client, role
+from tests.streams.live import committed, make_config, make_topic, producer_client, role
+from tests.streams.test_outages import kill, own_server, rows_of_tenant
+from tests.streams.test_session_rows import CODEC as SUMMARIES
+from tests.streams.test_session_rows import make_summary
 
 MONTH_MS = 31 * 24 * 60 * 60 * 1000
 
@@ -28,6 +42,10 @@ def validated_batch(first: int, count: int, **fields: Any) -> Batch:
         return FakeRecord(offset, encode_event(event), topic="validated-behaviors-acme")
 
     return batch_of(*(record(offset) for offset in range(first, first + count)))
+
+
+def record_of(event: Event) -> FakeRecord:
+    return FakeRecord(event.offset, encode_event(event), topic="validated-behaviors-acme")
 
 
 async def count(client: AsyncClient, table: str, where: str = "1") -> int:
@@ -98,12 +116,81 @@ async def test_an_insert_may_span_two_hundred_months(clickhouse: AsyncClient) ->
 
 async def test_a_row_that_is_refused_is_parked_and_the_others_stay(clickhouse: AsyncClient) -> None:
     await migrate(clickhouse)
-    batch = validated_batch(0, 20)
-    rows = rows_of(batch)
-    rows.events[13].config_version = -(2**40)  # no UInt32
-    await ClickHouseSink(clickhouse).insert([batch], [rows])
+    parsed = [make_event(event_id=f"e{n}", offset=n) for n in range(20)]
+    parsed[13].config_version = -(2**40)  # no UInt32
+    await ClickHouseSink(clickhouse).insert([validated_batch(0, 20)], [Rows("acme", events=parsed)])
     assert await count(clickhouse, "user_behaviors") == 19
     assert await count(clickhouse, "rejected_behaviors", "has(reason_codes, 'not_storable')") == 1
+
+
+async def table(client: AsyncClient) -> list[Any]:
+    return list((await client.query("SELECT * FROM user_behaviors ORDER BY kafka_offset")).result_rows)
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sent=st.lists(events, min_size=1, max_size=20))
+async def test_the_engine_makes_of_avro_what_python_makes_of_it(clickhouse: AsyncClient, sent: list[Event]) -> None:
+    await migrate(clickhouse)
+    for number, event in enumerate(sent):
+        event.event_id, event.offset = f"e{number}", number
+    batch = batch_of(*(record_of(event) for event in sent))
+    sink = ClickHouseSink(clickhouse)
+    for rows in (rows_of(batch), Rows("acme", events=decoded_events(batch.records)[0])):
+        assert len(rows) == len(sent)
+        await clickhouse.command("TRUNCATE TABLE user_behaviors")
+        await sink.insert([batch], [rows])
+        if rows.validated:
+            of_engine = await table(clickhouse)
+    assert of_engine == await table(clickhouse)
+    assert len(of_engine) == len(sent)
+
+
+@pytest.mark.parametrize("cut", [1, 10, 100, 200])
+async def test_a_damaged_record_is_parked_and_its_neighbours_stay(clickhouse: AsyncClient, cut: int) -> None:
+    await migrate(clickhouse)
+    records = [record_of(make_event(event_id=f"e{n}", offset=n)) for n in range(5)]
+    records[2] = replace(records[2], value=(records[2].value or b"")[:-cut])
+    batch = batch_of(*records)
+    await ClickHouseSink(clickhouse).insert([batch], [rows_of(batch)])
+    assert [row[0] for row in await table(clickhouse)] == ["e0", "e1", "e3", "e4"]
+    assert await count(clickhouse, "rejected_behaviors", "kafka_offset = 2 AND tenant_id = 'acme'") == 1
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(10, 150), length=st.integers(0, 40), instead=st.binary(max_size=12))
+async def test_whatever_is_damaged_nothing_else_is_lost_and_nothing_waits(
+    clickhouse: AsyncClient, place: int, length: int, instead: bytes
+) -> None:
+    await migrate(clickhouse)
+    for name in ("user_behaviors", "rejected_behaviors"):
+        await clickhouse.command(f"TRUNCATE TABLE {name}")
+    records = [record_of(make_event(event_id=f"e{n}", offset=n)) for n in range(3)]
+    value = records[1].value or b""
+    records[1] = replace(records[1], value=value[:place] + instead + value[place + length :])
+    batch = batch_of(*records)
+    async with asyncio.timeout(20):
+        await ClickHouseSink(clickhouse).insert([batch], [rows_of(batch)])
+    assert await count(clickhouse, "user_behaviors", "event_id IN ('e0', 'e2')") == 2
+    parked = await count(clickhouse, "rejected_behaviors")
+    assert await count(clickhouse, "user_behaviors") + parked == 3
+
+
+async def test_an_insert_that_reached_some_months_only_is_completed_by_the_next_try(clickhouse: AsyncClient) -> None:
+    """A crash between the parts of an insert: those of the first months are in, under its token."""
+    await migrate(clickhouse)
+    batch = batch_of(
+        *(record_of(make_event(event_id=f"e{n}", offset=n, timestamp=NOON - n % 5 * MONTH_MS)) for n in range(100))
+    )
+    whole = rows_of(batch)
+    begun = [record for record in whole.validated if record.offset % 5 in {1, 3}]
+    sink = ClickHouseSink(clickhouse)
+    await sink.insert([batch], [replace(whole, validated=begun)])
+    assert await count(clickhouse, "user_behaviors") == 40
+    await clickhouse.command("TRUNCATE TABLE user_days")  # nor had the view behind the table anything
+    await sink.insert([batch], [whole])
+    raw = await clickhouse.query("SELECT count(), uniqExact(event_id) FROM user_behaviors SETTINGS final = 0")
+    assert raw.result_rows == [(100, 100)]
+    assert await count(clickhouse, "user_days") == 5
 
 
 async def test_the_fence_says_where_to_begin(clickhouse: AsyncClient) -> None:
@@ -136,3 +223,65 @@ async def test_validated_and_rejected_topics_become_rows(kafka: str, clickhouse:
     sink = ClickHouseSink(clickhouse)
     tps = [TP(validated_topic(tenant), partition) for partition in range(2)]
     assert await sink.where(tps, 1) == dict.fromkeys(tps, total // 2)
+
+
+async def test_session_summaries_become_rows_of_which_the_last_counts(
+    kafka: str, clickhouse: AsyncClient, tenant: str
+) -> None:
+    config, topic = make_config(kafka), summaries_topic(tenant)
+    await make_topic(kafka, topic)
+    async with producer_client(kafka) as producer:
+        for session in range(20):
+            for events_so_far in (3, 4):
+                summary = make_summary(session_id=f"ses_{session}", tenant_id=tenant, events=events_so_far)
+                await producer.send_and_wait(topic, SUMMARIES.encode(summary), partition=session % 2)
+        await producer.send_and_wait(topic, b"not a summary", partition=0)
+
+    async def arrived() -> bool:
+        parked = await count(clickhouse, "rejected_behaviors", f"tenant_id = '{tenant}'")
+        return parked == 1 and await count(clickhouse, "sessions", "events = 4 AND ctr = 0.5") == 20
+
+    async with role(lambda stop, ready: run_analytics(config, clickhouse, stop, ready)), asyncio.timeout(30):
+        while not await arrived():
+            await asyncio.sleep(0.1)
+    assert await count(clickhouse, "sessions") == 20
+
+
+async def test_while_the_engine_is_away_little_is_held_and_nothing_is_lost(
+    kafka: str, stack_kind: str, tenant: str, tmp_path: Path
+) -> None:
+    """Ten times as many events as may be held wait in Kafka, until the engine is back."""
+    total, max_rows = 20_000, 2_000
+    config, topic = make_config(kafka, max_batch_records=500), validated_topic(tenant)
+    await make_topic(kafka, topic)
+    gatherers: list[Gatherer] = []
+    async with own_server("clickhouse", stack_kind, tmp_path) as (server, port):
+        client = await clickhouse_connect.get_async_client(dsn=f"http://127.0.0.1:{port}")
+        await migrate(client)
+        sink = ClickHouseSink(client)
+
+        def make_gatherer(consumer: Consumer, stream: StreamT) -> Gatherer:
+            gatherers.append(Gatherer("analytics", sink, consumer, stream, rows_per_insert=500, max_rows=max_rows))
+            return gatherers[-1]
+
+        def make_app() -> StreamApp:
+            return StreamApp("analytics", TOPIC_PREFIXES, config, sink.where, make_gatherer)
+
+        async with role(lambda stop, ready: run_worker(make_app, stop, ready)):
+            await kill(server)
+            async with producer_client(kafka) as producer:
+                for n in range(total):
+                    value = encode_event(make_event(event_id=f"e{n}", tenant_id=tenant, offset=n))
+                    await producer.send(topic, value, partition=n % 2)
+            for _ in range(30):
+                await asyncio.sleep(0.1)
+                assert gatherers[-1].held_rows < max_rows + config.max_batch_records
+            assert gatherers[-1].held_rows >= max_rows, "it holds what it may"
+            assert await committed(kafka, config.group("analytics"), topic) in ({}, {0: 0, 1: 0}), "nothing was done"
+            await server.start()
+            await server.wait_ready()
+            async with asyncio.timeout(60):
+                while await rows_of_tenant(client, tenant) < total:
+                    await asyncio.sleep(0.2)
+        assert await rows_of_tenant(client, tenant) == total
+        await client.close()
