@@ -21,6 +21,7 @@ from infra.stack.servers import Stack, build_stack
 from infra.supervisor import Say, Supervisor
 
 ENDPOINTS_FILE: Final = "endpoints.json"
+METRICS_FILE: Final = "metrics.json"
 EMBEDDED_PARTITIONS: Final = 4
 
 # role -> the words after `millrace` that run it; doors first, in the order in which they stop.
@@ -38,9 +39,10 @@ DOOR_GRACE_S, WORKER_GRACE_S, SERVER_GRACE_S = 2.0, 4.0, 3.0
 
 @dataclass(slots=True)
 class Platform:
-    """A running platform. `endpoints` is what `endpoints.json` holds."""
+    """A running platform. `endpoints` is what `endpoints.json` holds, `metrics` (role -> URL) what `metrics.json`."""
 
     endpoints: dict[str, Any]
+    metrics: dict[str, str]
     stack: Stack
     roles: Mapping[str, Server]
     supervisor: Supervisor
@@ -74,17 +76,22 @@ async def start_platform(
     with _sole_user(data_dir):
         ports = {"http": claim_port(http_port, "--http-port"), "grpc": claim_port(grpc_port, "--grpc-port")}
         servers = build_stack(stack, data_dir)
-        roles = _build_roles(data_dir, servers, ports, extra_env or {})
-        platform = Platform(_endpoints(servers, ports), servers, roles, Supervisor(say))
-        endpoints_file = data_dir / ENDPOINTS_FILE
+        # Each role has a port for its metrics; the HTTP door answers for itself.
+        metrics_ports = dict(zip(ROLES, free_ports(len(ROLES)), strict=True)) | {"http": ports["http"]}
+        roles = _build_roles(data_dir, servers, ports, metrics_ports, extra_env or {})
+        metrics = {name: f"http://{LOOPBACK}:{port}/metrics" for name, port in metrics_ports.items()}
+        platform = Platform(_endpoints(servers, ports), metrics, servers, roles, Supervisor(say))
+        endpoints_file, metrics_file = data_dir / ENDPOINTS_FILE, data_dir / METRICS_FILE
         try:
             await servers.run()
             await _run_all(roles.values())
             platform.supervisor.watch([*servers.servers.values(), *roles.values()])
+            metrics_file.write_bytes(msgspec.json.encode(platform.metrics))
             endpoints_file.write_bytes(msgspec.json.encode(platform.endpoints))
             yield platform
         finally:
             endpoints_file.unlink(missing_ok=True)
+            metrics_file.unlink(missing_ok=True)
             await platform.stop()
 
 
@@ -119,10 +126,12 @@ def _endpoints(stack: Stack, ports: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _build_roles(
-    data_dir: Path, stack: Stack, ports: Mapping[str, int], extra_env: Mapping[str, str]
+    data_dir: Path,
+    stack: Stack,
+    ports: Mapping[str, int],
+    metrics_ports: Mapping[str, int],
+    extra_env: Mapping[str, str],
 ) -> dict[str, Server]:
-    metrics_ports = dict(zip(ROLES, free_ports(len(ROLES)), strict=True))
-    metrics_ports["http"] = ports["http"]  # the HTTP door answers for itself
     common = {
         **stack.endpoints.environment(),
         "MILLRACE_HTTP_PORT": str(ports["http"]),

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "worker": "Run one worker in the foreground: stream, analytics or recommend.",
     "send": "Send a file of events, one JSON object a line, by one of the three doors.",
     "tail": "Show a tenant's events as they arrive.",
+    "top": "What each tenant and process is doing, live: rates, lag, age of features, parked or not.",
     "sql": "Run a query on ClickHouse and show its answer as a table.",
     "configs": "Tracking configs: list, get, apply from files, diff, preview, suggest, go back.",
     "doctor": "Reach every server named in the settings: version, latency, what is wrong.",
