@@ -9,6 +9,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
 from ingest_api.config_insights import ConfigInsights
+from ingest_api.dead_letters import DeadLetters
 from ingest_api.publisher import Publisher
 from schemas.clock import Clock, system_clock
 from schemas.limits import MAX_BATCH_EVENTS, MAX_EVENT_BYTES
@@ -51,9 +52,13 @@ class DoorDeps:
 
 @dataclass(frozen=True, kw_only=True)
 class HttpDeps(DoorDeps):
-    """What the HTTP door needs besides. Redis answers bytes; `mongo` is the database `millrace`."""
+    """What the HTTP door needs besides. Redis answers bytes; `mongo` is the database `millrace`.
+
+    Without `dead_letters` there are no calls about them.
+    """
 
     config_service: ConfigService
     config_insights: ConfigInsights
     redis: Redis
     mongo: AsyncDatabase[dict[str, Any]]
+    dead_letters: DeadLetters | None = None

@@ -9,11 +9,14 @@ from infra.health import serving
 from infra.roles.judging import Judging, open_judging
 from infra.roles.role import Role
 from ingest_api.config_insights import ConfigInsights
+from ingest_api.dead_letters import DeadLetters
 from ingest_api.deps import DoorDeps, DoorSettings, HttpDeps, Probe
 from ingest_api.event_store import EventStore
 from ingest_api.grpc_door.server import create_server
 from ingest_api.http.app import create_app
+from ingest_api.letter_store import LetterStore
 from ingest_api.publisher import EventPublisher, PublisherSettings
+from ingest_api.replay_producer import ReplayProducer
 from ingest_api.tenant_topics import TopicSettings
 from schemas.clock import system_clock
 from tracking_configs.feed import ConfigPublisher
@@ -33,6 +36,7 @@ async def serve_http(role: Role) -> None:
         outbox = ConfigOutbox(store, configs)
         service = ConfigService(store, outbox, load_templates(), judging.registry, system_clock)
         events = EventStore(role.deps.open_clickhouse)
+        letters = LetterStore(role.deps.open_clickhouse)
         deps = HttpDeps(
             judge=judging.judge,
             publisher=publisher,
@@ -51,6 +55,7 @@ async def serve_http(role: Role) -> None:
             ),
             redis=role.redis,
             mongo=role.deps.mongo,
+            dead_letters=DeadLetters(letters, ReplayProducer(role.deps.kafka), judging.judge),
         )
         keeping = asyncio.create_task(outbox.keep_published())
         try:
@@ -60,6 +65,7 @@ async def serve_http(role: Role) -> None:
             await asyncio.gather(keeping, return_exceptions=True)
             await configs.stop()
             await events.close()
+            await letters.close()
 
 
 async def serve_grpc(role: Role) -> None:

@@ -11,6 +11,8 @@ from ingest_api.http.config_describe import SCHEMAS as CONFIG_SCHEMAS
 from ingest_api.http.config_export_routes import config_export_router
 from ingest_api.http.config_insight_routes import config_insight_router
 from ingest_api.http.config_routes import config_router
+from ingest_api.http.dead_letter_describe import SCHEMAS as DEAD_LETTER_SCHEMAS
+from ingest_api.http.dead_letter_routes import dead_letter_router
 from ingest_api.http.describe import SCHEMAS
 from ingest_api.http.error_handlers import add_error_handlers
 from ingest_api.http.game_routes import game_router
@@ -31,6 +33,10 @@ TAGS: Final = [
         "name": "tracking configs",
         "description": "What a scenario's events carry: made from a template, changed version by version, in force in "
         "every process within two seconds; tried on real events first, and judged on them afterwards.",
+    },
+    {
+        "name": "dead letters",
+        "description": "Raw events that were rejected: which and why, mended and sent again; tenants parked for them.",
     },
     {"name": "catalogue", "description": "Items and user profiles, and search among items."},
     {"name": "recommendations", "description": "Lists for a user, similar items, hot items, and why."},
@@ -55,6 +61,8 @@ def create_app(deps: HttpDeps) -> FastAPI:
     app.include_router(game_router(deps, tracking))
     for router in (config_router, config_insight_router, config_export_router):
         app.include_router(router(deps))
+    if deps.dead_letters is not None:
+        app.include_router(dead_letter_router(deps, deps.dead_letters))
     app.include_router(catalogue_router(deps))
     app.include_router(recommend_router(deps, RecommendService(deps.redis, deps.settings)))
     app.include_router(health_router(deps))
@@ -79,7 +87,7 @@ def _describe(app: FastAPI) -> None:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
-            schemas |= SCHEMAS | CONFIG_SCHEMAS
+            schemas |= SCHEMAS | CONFIG_SCHEMAS | DEAD_LETTER_SCHEMAS
         return app.openapi_schema or document
 
     app.openapi = openapi  # type: ignore[method-assign]
