@@ -57,6 +57,12 @@ CONSUMER_LAG_SECONDS = Gauge(
     ["group", "tenant"],
     registry=None,
 )
+HEAT_CAPPED = Counter(
+    "millrace_heat_capped_events", "Events of which a user's cap left something out of hot lists", ["tenant"]
+)
+HOT_LEFT_OUT = Counter(
+    "millrace_hot_left_out_events", "Events left out of a hot list, as its tenant has as many as it may", ["tenant"]
+)
 ROWS_INSERTED = Counter("millrace_rows_inserted", "Rows inserted into ClickHouse", ["table"])
 
 # Recommendations.

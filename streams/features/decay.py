@@ -1,31 +1,28 @@
-"""Forward decay: a hot list's score is a sum of weight * 2^((t - landmark) / half_life), never rewritten.
+"""Forward decay: a score is a sum of weight * 2^((t - landmark) / half_life), not rewritten as time passes.
 
 Source: Cormode, Shkapenyuk, Srivastava, Xu, "Forward Decay: A Practical Time Decay Model for Streaming
 Systems", ICDE 2009.
+
+Each list has a landmark of its own. It moves, a whole number of half-lives at a time, when an event arrives `SPAN`
+half-lives or more behind it: every score is then divided by a power of two, which is exact, so no order and no ratio
+changes. An event counts as of its arrival at the latest, so a score is at most 2^SPAN times the weight in it.
 """
 
-import math
 from typing import Final
 
 from streams.features.model import DAY_MS
 
-TENANT_HALF_LIFE_MS: Final = DAY_MS  # of hot:global and hot:category; a scenario's list has its template's
-
-# 2^1024 is not a float64. At 2^1000 there is room for 2^24 units of weight in one sum, and at 2^-1000 a score
-# is still above zero, so an event from years away counts a little too much or too little, but never breaks a list.
-MAX_EXPONENT: Final = 1000.0
-
-
-def decayed(weight: float, timestamp: int, landmark: int, half_life_ms: int) -> float:
-    """What an event of that weight adds to a list of that half-life; times in ms."""
-    exponent = (timestamp - landmark) / half_life_ms
-    return weight * math.exp2(max(-MAX_EXPONENT, min(MAX_EXPONENT, exponent)))
+TENANT_HALF_LIFE_MS: Final = DAY_MS  # of hot:global and hot:category; a scenario's list has its config's
+SHORTER: Final = 8  # how much faster the lists forget that show what is rising
+SPAN: Final = 64  # half-lives from one landmark to the next
+COLDEST: Final = -3 * SPAN  # an event as many half-lives before the landmark, or a score of 2 to that, is nothing
 
 
-def landmark_of(received_at: int) -> int:
-    """The landmark, in ms, of a tenant whose first event arrived then: the beginning of that day.
+def short_half_life_ms(half_life_ms: int) -> int:
+    """The half-life of the short list beside a list of `half_life_ms`."""
+    return max(1, half_life_ms // SHORTER)
 
-    The time of arrival, not of the event: one event dated back to the year 2000 must not put the landmark there,
-    from where every score of today would be beyond what a float64 holds.
-    """
-    return received_at - received_at % DAY_MS
+
+def landmark_of(latest: int, half_life_ms: int) -> int:
+    """The landmark, in ms, of a list whose last event arrived at `latest`: every worker comes to the same."""
+    return latest - latest % (SPAN * half_life_ms)

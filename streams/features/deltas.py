@@ -6,7 +6,7 @@ Once the first event of a run has begun or joined a session the others join it t
 depend on where batches were cut. Only a run whose first event is late for the stored session must be looked
 at event by event: the script then names the user, and the batch is built again with that user `split`.
 
-The blob is an array of ten:
+The blob is an array of nine:
 
 | | |
 | --- | --- |
@@ -15,12 +15,11 @@ The blob is an array of ten:
 | actions | the session's fields `a:<action>`, named by their place, from 1 |
 | categories | as JSON text, named by their place; `-i` is the catalogue's category of item i |
 | users | a user after the other: id; n, n entries of the recent list, oldest first; n, n runs. A run: first and last timestamp, gap, place of its first event in ids, events, dwell ms, device, scenario, experiment; n, n times action and count; n, n distinct items, newest first; n, n distinct categories, newest first |
-| hot | lists one after the other: key without tenant; n, n times item and score |
-| unknown | item, score: to be added to the hot list of the item's category in the catalogue |
+| lists, heat | the hot lists: `hot_deltas.py` |
 | links | key without tenant; n, n items |
 """  # noqa: E501 (a table's row is one line)
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -29,13 +28,11 @@ import msgspec
 
 from schemas.event import Event
 from schemas.keys import encode_id
-from streams.features.decay import MAX_EXPONENT, TENANT_HALF_LIFE_MS
-from streams.features.model import LINKS, MAX_DWELL_MS, ScenarioSignals, Signals
+from streams.features.hot_deltas import HotDeltas
+from streams.features.model import DAY_MS, LINKS, MAX_DWELL_MS, ScenarioSignals, Signals
 
 _pack = msgspec.msgpack.Encoder().encode
 _json = msgspec.json.Encoder().encode
-
-Scores = dict[int, float]  # place of an item -> score
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +70,26 @@ class _Tokens(dict[str, str]):
 
 
 class DeltaBuilder:
-    """Builds the blobs of one tenant's batches with the scenarios' signals as they were when it was made."""
+    """Builds the blobs of one tenant's batches with the scenarios' signals, and the time, as it was made."""
 
-    def __init__(self, tenant: str, signals: Signals, *, recent: int = 100) -> None:
+    def __init__(
+        self, tenant: str, signals: Signals, now_ms: int, *, recent: int = 100, window_ms: int = DAY_MS
+    ) -> None:
         self._tenant = tenant
         self._signals = signals
+        self._now_ms = now_ms
         self._recent = recent
+        self._window_ms = window_ms
         self._known: dict[tuple[str, str], ScenarioSignals] = {}
 
-    def build(self, events: Sequence[Event], landmark: int, *, split: frozenset[str] = frozenset()) -> Deltas:
+    def build(self, events: Sequence[Event], *, split: frozenset[str] = frozenset()) -> Deltas:
         """`events` in raw-offset order, no event_id twice; `split` users get one run per event."""
         tables = _Tables()
         runs = self._runs_by_user(events, split)
         users = [value for user, of_user in runs.items() for value in self._user(user, of_user, tables)]
-        hot, unknown = self._hot(events, landmark, tables.items)
+        user_places = {user: place for place, user in enumerate(runs, 1)}
+        hot = HotDeltas(self.signals_of, tables.items, user_places, window_ms=self._window_ms, now_ms=self._now_ms)
+        hot.add(events)
         blob = _pack(
             [
                 [event.event_id for event in events],
@@ -95,8 +98,7 @@ class DeltaBuilder:
                 [f"a:{action}" for action in tables.actions],
                 [_json(category).decode() for category in tables.categories],
                 users,
-                hot,
-                unknown,
+                *hot.packed(),
                 _links(events, tables.items),
             ]
         )
@@ -134,35 +136,6 @@ class DeltaBuilder:
         for run in runs:
             flat += _run(run, tables)
         return flat
-
-    def _hot(self, events: Sequence[Event], landmark: int, items: _Places) -> tuple[list[Any], list[Any]]:
-        """The hot lists' deltas as `decay.decayed` has them, written out: this is the innermost loop."""
-        everywhere: Scores = {}
-        unknown: Scores = {}
-        scenarios: dict[str, Scores] = {}
-        categories: dict[str, Scores] = {}
-        for event in events:
-            weight = event.weight
-            if not weight > 0:
-                continue
-            item, age = items[event.item_id], event.timestamp - landmark
-            score = weight * 2.0 ** max(-MAX_EXPONENT, min(MAX_EXPONENT, age / TENANT_HALF_LIFE_MS))
-            everywhere[item] = everywhere.get(item, 0.0) + score
-            category = event.category
-            of_category = categories.setdefault(category, {}) if category else unknown
-            of_category[item] = of_category.get(item, 0.0) + score
-            half_life_ms = self.signals_of(event.scenario_id, event.scenario_type).half_life_ms
-            if half_life_ms != TENANT_HALF_LIFE_MS:
-                score = weight * 2.0 ** max(-MAX_EXPONENT, min(MAX_EXPONENT, age / half_life_ms))
-            of_scenario = scenarios.setdefault(event.scenario_id, {})
-            of_scenario[item] = of_scenario.get(item, 0.0) + score
-        lists = {
-            "hot:global": everywhere,
-            **{f"hot:scenario:{encode_id(scenario)}": scores for scenario, scores in scenarios.items()},
-            **{f"hot:category:{encode_id(category)}": scores for category, scores in categories.items()},
-        }
-        hot = [value for key, scores in lists.items() if scores for value in (key, len(scores), *_flat(scores))]
-        return hot, list(_flat(unknown))
 
 
 class _Tables:
@@ -221,7 +194,3 @@ def _links(events: Sequence[Event], items: _Places) -> list[Any]:
         if kind := LINKS.get(event.action_type):
             links.setdefault(f"{kind}:{encode_id(event.user_id)}", []).append(items[event.item_id])
     return [value for key, linked in links.items() for value in (key, len(linked), *linked)]
-
-
-def _flat(scores: Scores) -> Iterable[float]:
-    return chain.from_iterable(scores.items())

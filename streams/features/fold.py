@@ -2,8 +2,12 @@
 
 `fold` gives what Redis holds of one tenant after its events, in the order of their raw offsets (events of
 different partitions: in the order they were applied). `deltas.py` and `apply.lua` must come to the same,
-whatever the batches were. Lifetimes, the cap of the hot lists and the forgetting of old event ids are not
+whatever the batches were. Lifetimes, the size of the hot lists and the forgetting of old event ids are not
 part of it: they depend on the clock, or on more events than a test has.
+
+Hot lists are plain exponential decay here, without landmarks: with each arrival every item's heat shrinks. Where
+events of one scenario disagree on its half-life (they have no config, and payloads of several templates), a batch
+goes by its first one's, which one event at a time cannot show.
 """
 
 import hashlib
@@ -15,11 +19,12 @@ from typing import TypeVar
 import msgspec
 
 from schemas.event import Event
-from streams.features.decay import TENANT_HALF_LIFE_MS, decayed
-from streams.features.model import BLOCKS, FOLLOWS, LINKS, MAX_DWELL_MS, Signals, Sizes
+from schemas.hot import CATEGORY, GLOBAL, GLOBAL_SHORT, SCENARIO, SCENARIO_SHORT
+from schemas.keys import encode_id
+from streams.features.decay import TENANT_HALF_LIFE_MS, short_half_life_ms
+from streams.features.model import BLOCKS, FOLLOWS, LINKS, MAX_DWELL_MS, HeatCap, Signals, Sizes
 
 T = TypeVar("T")
-Scores = defaultdict[str, float]  # item -> score
 
 
 @dataclass(slots=True)
@@ -62,14 +67,33 @@ class Session:
 
 
 @dataclass(slots=True)
+class HotList:
+    """Each item's heat at `as_of`, ms, the latest arrival of an event that belongs to the list."""
+
+    half_life_ms: int
+    as_of: int
+    heat: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def move(self, arrival: int, half_life_ms: int) -> None:
+        """To a later moment, and from then on to another half-life."""
+        later = max(arrival, self.as_of)
+        share_left = 2.0 ** ((self.as_of - later) / self.half_life_ms)
+        for item in self.heat:
+            self.heat[item] *= share_left
+        self.as_of, self.half_life_ms = later, half_life_ms
+
+    def add(self, item: str, weight: float, moment: int) -> None:
+        self.heat[item] += weight * 2.0 ** ((moment - self.as_of) / self.half_life_ms)
+
+
+@dataclass(slots=True)
 class Content:
     """Everything Redis holds of one tenant's users and hot lists."""
 
     sessions: dict[str, Session] = field(default_factory=dict)
     recents: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    hot_global: Scores = field(default_factory=lambda: defaultdict(float))
-    hot_category: defaultdict[str, Scores] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
-    hot_scenario: defaultdict[str, Scores] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
+    hot: dict[str, HotList] = field(default_factory=dict)  # by key without tenant
+    given: defaultdict[tuple[str, int], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     follows: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     blocks: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
@@ -78,11 +102,11 @@ def fold(
     events: Iterable[Event],
     *,
     signals: Signals,
-    landmark: int,
     catalogue: Mapping[str, str] | None = None,
     sizes: Sizes | None = None,
+    cap: HeatCap | None = None,
 ) -> Content:
-    """The content after `events` of one tenant. `catalogue` is item -> category, `landmark` the tenant's."""
+    """The content after `events` of one tenant. `catalogue` is item -> category."""
     content, seen = Content(), set[str]()
     for event in events:
         if event.event_id in seen:
@@ -91,7 +115,7 @@ def fold(
         category = event.category or (catalogue or {}).get(event.item_id)
         fold_session(content, event, category, signals, sizes or Sizes())
         fold_recent(content, event, sizes or Sizes())
-        fold_hot(content, event, category, signals, landmark)
+        fold_hot(content, event, category, signals, sizes or Sizes(), cap or HeatCap())
         fold_links(content, event)
     return content
 
@@ -130,18 +154,54 @@ def fold_recent(content: Content, event: Event, sizes: Sizes) -> None:
     content.recents[event.user_id] = [entry, *content.recents[event.user_id]][: sizes.recent]
 
 
-def fold_hot(content: Content, event: Event, category: str | None, signals: Signals, landmark: int) -> None:
-    """Only a positive signal makes an item hotter."""
+def fold_hot(
+    content: Content, event: Event, category: str | None, signals: Signals, sizes: Sizes, cap: HeatCap
+) -> None:
+    """Only a positive signal makes an item hotter; what is dated ahead of its arrival counts as of its arrival."""
     if not event.weight > 0:
         return
-    of_scenario = signals(event.tenant_id, event.scenario_id, event.scenario_type).half_life_ms
-    score = decayed(event.weight, event.timestamp, landmark, TENANT_HALF_LIFE_MS)
-    content.hot_global[event.item_id] += score
-    content.hot_scenario[event.scenario_id][event.item_id] += decayed(
-        event.weight, event.timestamp, landmark, of_scenario
-    )
+    moment = min(event.timestamp, event.received_at)
+    lists = hot_lists(content, event, category, signals, sizes)
+    weight = weight_counted(content.given[event.user_id, moment // cap.window_ms], event, cap)
+    for hot in lists:
+        if weight > 0:
+            hot.add(event.item_id, weight, moment)
+
+
+def hot_lists(content: Content, event: Event, category: str | None, signals: Signals, sizes: Sizes) -> list[HotList]:
+    """The lists that an event belongs to, moved to its arrival; without those that the tenant has no place for."""
+    half_life_ms = signals(event.tenant_id, event.scenario_id, event.scenario_type).half_life_ms
+    scenario = encode_id(event.scenario_id)
+    half_lives = {
+        GLOBAL: TENANT_HALF_LIFE_MS,
+        GLOBAL_SHORT: short_half_life_ms(TENANT_HALF_LIFE_MS),
+        f"{SCENARIO}:{scenario}": half_life_ms,
+        f"{SCENARIO_SHORT}:{scenario}": short_half_life_ms(half_life_ms),
+    }
     if category:
-        content.hot_category[category][event.item_id] += score
+        half_lives[f"{CATEGORY}:{encode_id(category)}"] = TENANT_HALF_LIFE_MS
+    for name, half_life in half_lives.items():
+        if name in content.hot:
+            content.hot[name].move(event.received_at, half_life)
+        elif has_place(content.hot, name, sizes):
+            content.hot[name] = HotList(half_life, event.received_at)
+    return [content.hot[name] for name in half_lives if name in content.hot]
+
+
+def has_place(hot: Iterable[str], name: str, sizes: Sizes) -> bool:
+    """Whether a tenant with these lists may have another."""
+    most = {CATEGORY: sizes.hot_categories, SCENARIO: sizes.hot_scenarios, SCENARIO_SHORT: sizes.hot_scenarios}
+    kind = name.rpartition(":")[0]
+    return kind not in most or sum(other.rpartition(":")[0] == kind for other in hot) < most[kind]
+
+
+def weight_counted(given: dict[str, float], event: Event, cap: HeatCap) -> float:
+    """What of the event's weight still counts, now added to what its user has `given` each item in the window."""
+    if event.item_id not in given and len(given) >= cap.items:
+        return 0.0
+    before = given.get(event.item_id, 0.0)
+    given[event.item_id] = min(before + event.weight, cap.weight)
+    return event.weight if before + event.weight <= cap.weight else cap.weight - before
 
 
 def fold_links(content: Content, event: Event) -> None:

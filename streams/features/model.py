@@ -1,5 +1,6 @@
 """The settings of the features: what a scenario says, how long keys live, how much each holds."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -34,14 +35,37 @@ class Lifetimes:
     session_s: int = 24 * 60 * 60
     recent_s: int = 90 * 24 * 60 * 60
     seen_s: int = 24 * 60 * 60
+    hot_s: int = 30 * 24 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much each key holds. `seen` ids make a generation of remembered events, of which two are kept."""
+    """How much each key holds. `seen` ids make a generation of remembered events, of which two are kept.
+
+    `hot` items stand in a hot list; a tenant has those of `hot_categories` categories and `hot_scenarios` scenarios.
+    """
 
     session_items: int = 50
     session_categories: int = 20
     recent: int = 100
     hot: int = 10_000
+    hot_categories: int = 1_000
+    hot_scenarios: int = 1_000
     seen: int = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class HeatCap:
+    """How much of one user counts in hot lists, in a window of event time.
+
+    On one item `weight`, whatever the number of events; on `items` items, and on no further ones. What was counted in
+    a window is forgotten two windows after it last changed.
+    """
+
+    weight: float = 10.0
+    items: int = 10_000
+    window_ms: int = DAY_MS
+
+    def __post_init__(self) -> None:
+        if not (0 < self.weight < math.inf and self.items > 0 and self.window_ms >= 1000):
+            raise ValueError(f"a cap is above 0, its window at least a second: {self}")

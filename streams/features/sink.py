@@ -6,12 +6,13 @@ and moves the fence of (tenant, consumer, partition), or changes nothing. So a r
 already stands at or within the batch, only what lies behind it is applied. When Redis is away, or refuses writes for
 now, `SinkUnavailable` is raised and the caller, who keeps the batch, waits and calls again. When Redis comes back
 with older data, or none, `FenceMoved` says where to read again from. A worker that lost its partition gets `Zombie`.
-An event_id that the tenant had among its last 200,000 events, and within 24 h, is applied once only.
+An event_id that the tenant had among its last 200,000 events, and within 24 h, is applied once only. What one user
+adds to one item in hot lists is capped exactly, behind the same fence.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from itertools import pairwise
 from typing import Final, cast
@@ -24,16 +25,18 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from schemas import metrics
+from schemas.clock import Clock, system_clock
 from schemas.event import Event
 from schemas.keys import KeySpace
-from streams.features.decay import landmark_of
+from streams.features.decay import COLDEST, SPAN
 from streams.features.deltas import DeltaBuilder
 from streams.features.errors import FenceUnreadable, OffsetsOutOfOrder, SinkUnavailable
-from streams.features.model import Lifetimes, Signals, Sizes
+from streams.features.model import HeatCap, Lifetimes, Signals, Sizes
 
 log = structlog.get_logger()
 
-SCRIPT: Final = resources.files("streams.features").joinpath("apply.lua").read_text()
+PARTS: Final = ("prelude.lua", "sessions.lua", "hot.lua", "apply.lua")
+SCRIPT: Final = "\n".join(resources.files("streams.features").joinpath(part).read_text() for part in PARTS)
 MAX_SCRIPT_EVENTS: Final = 3000  # Lua's unpack gives about 8,000 values, and a session's HSET takes two an action
 MAX_ROUNDS: Final = 10  # answers `again` for one script; each other partition's worker can cause one more
 
@@ -96,9 +99,8 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Again:
-    """Why a script changed nothing: the tenant's landmark, places of events and of users, from 1."""
+    """Why a script changed nothing: places of events and of users, from 1."""
 
-    landmark: int | None
     duplicates: list[int]
     split: list[int]
 
@@ -119,6 +121,8 @@ class RedisFeatureSink:
         cluster: bool = False,
         lifetimes: Lifetimes | None = None,
         sizes: Sizes | None = None,
+        cap: HeatCap | None = None,
+        clock: Clock = system_clock,
         max_events: int = 1000,
         max_users: int = 500,
     ) -> None:
@@ -129,11 +133,12 @@ class RedisFeatureSink:
         self._consumer = consumer
         self._cluster = cluster
         self._sizes = sizes or Sizes()
-        self._bounds = _pack_bounds(lifetimes or Lifetimes(), self._sizes)
+        self._cap = cap or HeatCap()
+        self._clock = clock
+        self._settings = _pack_settings(lifetimes or Lifetimes(), self._sizes, self._cap)
         self._max_events = max_events
         self._max_users = max_users
         self._script = redis.register_script(SCRIPT)
-        self._landmarks: dict[str, int] = {}
 
     async def fence(self, tenant: str, partition: int) -> tuple[int, int] | None:
         """(epoch, last applied raw offset) of a partition, None where nothing was applied yet.
@@ -162,7 +167,9 @@ class RedisFeatureSink:
         OffsetsOutOfOrder.
         """
         _check_offsets(expected_offset, last_offset, events)
-        builder = DeltaBuilder(tenant, self._signals, recent=self._sizes.recent)
+        builder = DeltaBuilder(
+            tenant, self._signals, self._clock(), recent=self._sizes.recent, window_ms=self._cap.window_ms
+        )
         left = _first_of_each_id(events)
         done = Applied(0, len(events) - len(left))
         position = expected_offset
@@ -201,37 +208,37 @@ class RedisFeatureSink:
         split = frozenset[str]()
         duplicates = 0
         for _ in range(MAX_ROUNDS):
-            landmark = self._landmarks.get(place.tenant) or (landmark_of(events[0].received_at) if events else 0)
-            deltas = builder.build(events, landmark, split=split) if events else None
-            answer = await self._run(place, target, deltas.blob if deltas else b"", landmark)
+            deltas = builder.build(events, split=split) if events else None
+            answer = await self._run(place, target, deltas.blob if deltas else b"")
             if isinstance(answer, _Found):
                 return answer
             if answer is None or deltas is None:
-                if events:
-                    self._landmarks[place.tenant] = landmark
                 return Applied(len(events), duplicates)
-            if answer.landmark is not None:
-                self._landmarks[place.tenant] = answer.landmark
             split |= {deltas.users[user - 1] for user in answer.split}
             dropped = set(answer.duplicates)
             duplicates += len(dropped)
             events = [event for place_, event in enumerate(events, 1) if place_ not in dropped]
         raise SinkUnavailable(place.tenant, f"others changed what {MAX_ROUNDS} scripts had found")
 
-    async def _run(self, place: _Place, target: int, blob: bytes, landmark: int) -> _Found | _Again | None:
+    async def _run(self, place: _Place, target: int, blob: bytes) -> _Found | _Again | None:
         """One call of the script; None means applied."""
         key = self._fence_key(place.tenant)
         expected = "" if place.expected is None else place.expected
         where = (self._keys(place.tenant).prefix, place.tenant, place.partition, place.epoch, expected, target)
-        args: list[str | int | bytes] = [*where, blob, landmark, self._bounds]
+        args: list[str | int | bytes] = [*where, blob, self._settings]
         with _redis_errors(place.tenant, key, place.partition):
             answer, *rest = await self._script(keys=[key], args=args)
         if answer == b"fence":
             return self._parse_fence(place.tenant, place.partition, rest[0])
         if answer == b"again":
-            return _Again(int(rest[0]) if rest[0] else None, rest[1], rest[2])
-        if rest:
-            log.warning("wrong_type_keys_deleted", tenant=place.tenant, keys=[name.decode() for name in rest])
+            return _Again(*rest)
+        capped, left_out, *deleted = rest
+        if capped:
+            metrics.HEAT_CAPPED.labels(place.tenant).inc(capped)
+        if left_out:
+            metrics.HOT_LEFT_OUT.labels(place.tenant).inc(left_out)
+        if deleted:
+            log.warning("wrong_type_keys_deleted", tenant=place.tenant, keys=[name.decode() for name in deleted])
         return None
 
     def _keys(self, tenant: str) -> KeySpace:
@@ -274,8 +281,10 @@ def _is_within(found: int | None, position: int | None, last_offset: int, events
     return found > position
 
 
-def _pack_bounds(lifetimes: Lifetimes, sizes: Sizes) -> bytes:
-    return msgspec.msgpack.encode([*astuple(lifetimes), *astuple(sizes)])
+def _pack_settings(lifetimes: Lifetimes, sizes: Sizes, cap: HeatCap) -> bytes:
+    """What the script reads as `settings`, by name."""
+    heat = {"user_weight": cap.weight, "user_items": cap.items, "window_s": 2 * cap.window_ms // 1000}
+    return msgspec.msgpack.encode(asdict(lifetimes) | asdict(sizes) | heat | {"span": SPAN, "coldest": COLDEST})
 
 
 @contextmanager

@@ -25,7 +25,6 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.event import Context, Event
-from streams.features.decay import landmark_of
 from streams.features.deltas import DeltaBuilder
 from streams.features.model import DAY_MS, ScenarioSignals
 from streams.features.sink import Applied, RedisFeatureSink
@@ -58,6 +57,7 @@ def traffic(kind: str, events: int) -> list[Event]:
                 action_type=action,
                 weight=WEIGHTS[action],
                 timestamp=NOON + 10 * offset,
+                received_at=NOON + 10 * offset + 5,
                 category=f"cat_{item % 30}" if item % 3 else None,
                 dwell_ms=1500 if action == "play_end" else 0,
                 context=CONTEXT,
@@ -73,11 +73,11 @@ def batches(events: list[Event], size: int) -> list[list[Event]]:
 
 def python_us(events: list[Event], size: int) -> float:
     """Microseconds of this process's CPU an event, deltas and packing; median of the runs."""
-    builder, landmark, took = DeltaBuilder("bench", signals), landmark_of(NOON), []
+    builder, took = DeltaBuilder("bench", signals, NOON), []
     for _ in range(RUNS):
         began = time.process_time()
         for batch in batches(events, size):
-            builder.build(batch, landmark)
+            builder.build(batch)
         took.append((time.process_time() - began) / len(events) * 1e6)
     return statistics.median(took)
 

@@ -38,7 +38,6 @@ from schemas.keys import KeySpace
 from schemas.topics import raw_topic
 from streams.app import lanes_app, run_worker
 from streams.config import StreamConfig
-from streams.features.decay import decayed, landmark_of
 from streams.features.model import DAY_MS, ScenarioSignals
 from streams.features.sink import RedisFeatureSink
 from streams.features_agent import FeaturesStep
@@ -207,7 +206,7 @@ async def apply_one(redis: Redis, keys: KeySpace, event: Event) -> None:
     pipe.lpush(recent, entry)
     pipe.ltrim(recent, 0, 99)
     if event.weight > 0:
-        score = decayed(event.weight, event.timestamp, landmark_of(event.timestamp), HALF_LIFE_MS)
+        score = event.weight * 2.0 ** (event.timestamp % HALF_LIFE_MS / HALF_LIFE_MS)
         pipe.zincrby(keys.key("hot:global"), score, event.item_id)
         pipe.zincrby(keys.key("hot:scenario", event.scenario_id), score, event.item_id)
         if event.category:

@@ -26,8 +26,8 @@ class Expected:
     def event_ids(self) -> set[str]:
         return {event.event_id for event in self.accepted}
 
-    def content(self, landmark: int, catalogue: dict[str, str]) -> Content:
-        return fold(self.accepted, signals=video_signals, landmark=landmark, catalogue=catalogue)
+    def content(self, catalogue: dict[str, str]) -> Content:
+        return fold(self.accepted, signals=video_signals, catalogue=catalogue)
 
 
 def video_signals(tenant: str, scenario_id: str, scenario_type: str) -> ScenarioSignals:

@@ -70,7 +70,7 @@ async def test_everything_sent_by_three_doors_is_stored_once_though_workers_are_
 
     await clickhouse_holds(platform, expected.event_ids, expected.rejected)
     categories = {item["item_id"]: item["category"] for item in items}
-    await redis_holds(platform, lambda landmark: expected.content(landmark, categories), records)
+    await redis_holds(platform, expected.content(categories), records)
     await lists_are_there(platform, {event.user_id for event in expected.accepted})
 
 
@@ -142,14 +142,12 @@ async def fences(platform: Platform) -> dict[int, int]:
     return {int(partition): int(fence.split(":")[1]) for partition, fence in found.items()}
 
 
-async def redis_holds(platform: Platform, content: Any, records: list[Any]) -> None:
+async def redis_holds(platform: Platform, expected: Content, records: list[Any]) -> None:
     ends: dict[int, int] = {}
     for record in records:
         ends[record.partition] = record.offset
     await eventually(lambda: fences(platform), lambda found: found == ends)
     async with Redis.from_url(platform.endpoints["redis"]) as redis:
-        landmark = int(await redis.get(f"{TENANT}:hot:landmark") or 0)
-        expected: Content = content(landmark)
         assert held_by(expected) == await held_in(redis, TENANT)
 
 

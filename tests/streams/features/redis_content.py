@@ -1,6 +1,5 @@
 """What Redis holds of one tenant, read back into the shape of `fold.Content` for comparison."""
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -8,10 +7,13 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from schemas.keys import Key, parse
-from streams.features.fold import Content
+from schemas.hot import CATEGORY, GLOBAL, GLOBAL_SHORT, SCENARIO, SCENARIO_SHORT, HotRecord
+from schemas.keys import Key, KeySpace, encode_id, parse
+from streams.features.decay import landmark_of
+from streams.features.fold import Content, HotList
 
 JSON_FIELDS = ("recent_items", "recent_categories")
+NEGLIGIBLE = 2.0**-100  # heat that the script may have forgotten
 
 
 @dataclass
@@ -21,7 +23,8 @@ class Held:
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
     session_items: dict[str, set[str]] = field(default_factory=dict)
     recents: dict[str, list[Any]] = field(default_factory=dict)
-    hot: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    hot: dict[str, Any] = field(default_factory=dict)  # list -> its record, and heat as of its latest arrival
+    given: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
     follows: dict[str, set[str]] = field(default_factory=dict)
     blocks: dict[str, set[str]] = field(default_factory=dict)
 
@@ -32,19 +35,23 @@ def parsed(session: dict[str, str]) -> dict[str, Any]:
 
 def held_by(content: Content) -> Held:
     """The specification's content."""
-    lists = {
-        "global": content.hot_global,
-        **{f"category {name}": scores for name, scores in content.hot_category.items()},
-        **{f"scenario {name}": scores for name, scores in content.hot_scenario.items()},
-    }
     return Held(
         {user: parsed(session.as_hash()) for user, session in content.sessions.items()},
         {user: set(session.items) for user, session in content.sessions.items()},
         {user: list(map(msgspec.json.decode, entries)) for user, entries in content.recents.items()},
-        {name: approximately(scores) for name, scores in lists.items() if scores},
+        {name: (record_of(hot), approximately(warm(hot.heat))) for name, hot in content.hot.items()},
+        {window: given for window, given in content.given.items() if given},
         {user: set(items) for user, items in content.follows.items()},
         {user: set(items) for user, items in content.blocks.items()},
     )
+
+
+def record_of(hot: HotList) -> HotRecord:
+    return HotRecord(landmark_of(hot.as_of, hot.half_life_ms), hot.half_life_ms, hot.as_of)
+
+
+def warm(heat: dict[str, float]) -> dict[str, float]:
+    return {item: degrees for item, degrees in heat.items() if degrees > NEGLIGIBLE}
 
 
 def approximately(scores: dict[str, float]) -> Any:
@@ -54,6 +61,8 @@ def approximately(scores: dict[str, float]) -> Any:
 async def held_in(redis: Redis, tenant: str) -> Held:
     """Redis's content. Fails on a key of the tenant that no feature writes."""
     held = Held()
+    for hot in await names_of_lists(redis, tenant):
+        held.hot[hot] = await read_hot(redis, tenant, hot)
     async for name in redis.scan_iter(match=f"*{tenant}*", count=1000):
         key = parse(name.decode())
         if key.tenant == tenant:
@@ -74,9 +83,30 @@ async def read_recent(redis: Redis, name: bytes, key: Key, held: Held) -> None:
     held.recents[key.ids[0]] = list(map(msgspec.json.decode, await redis.lrange(name, 0, -1)))
 
 
-async def read_hot(redis: Redis, name: bytes, key: Key, held: Held) -> None:
-    title = " ".join((key.kind.removeprefix("hot:"), *key.ids))
-    held.hot[title] = {item.decode(): score for item, score in await ranked(redis, name)}
+async def names_of_lists(redis: Redis, tenant: str, kind: str = "hot:") -> set[str]:
+    """The tenant's hot lists whose names begin so."""
+    names = cast(list[bytes], await redis.hkeys(KeySpace(tenant).key("hot:landmarks")))
+    return {name.decode() for name in names if name.startswith(kind.encode())}
+
+
+async def read_hot(redis: Redis, tenant: str, name: str) -> tuple[HotRecord, dict[str, float]]:
+    """A list's record and what its items' heat was when its last event arrived."""
+    keys = KeySpace(tenant)
+    record = HotRecord.parse(cast(bytes | None, await redis.hget(keys.key("hot:landmarks"), name)))
+    assert record
+    share_left = record.share_left(record.latest)
+    scores = await ranked(redis, keys.prefix + name)
+    return record, warm({item.decode(): score * share_left for item, score in scores})
+
+
+async def read_given(redis: Redis, name: bytes, key: Key, held: Held) -> None:
+    given = cast(dict[bytes, bytes], await redis.hgetall(name))
+    held.given[key.ids[0], int(key.ids[1])] = {item.decode(): float(weight) for item, weight in given.items()}
+
+
+async def check_hot(redis: Redis, name: bytes, key: Key, held: Held) -> None:
+    """Every hot list has a record, by which it was read."""
+    assert ":".join((key.kind, *map(encode_id, key.ids))) in held.hot
 
 
 async def read_follows(redis: Redis, name: bytes, key: Key, held: Held) -> None:
@@ -104,12 +134,11 @@ READERS = {
     "user:session": read_session,
     "user:session_items": read_items,
     "user:recent": read_recent,
-    "hot:global": read_hot,
-    "hot:category": read_hot,
-    "hot:scenario": read_hot,
+    "user:heat": read_given,
+    **dict.fromkeys((GLOBAL, GLOBAL_SHORT, SCENARIO, SCENARIO_SHORT, CATEGORY), check_hot),
     "user:follows": read_follows,
     "user:blocks": read_blocks,
-    "hot:landmark": skip,
+    "hot:landmarks": skip,
     "seen": skip,
     "fence": skip,
     **dict.fromkeys(("item", "items:new", "rec:cache", "rec:meta", "game:sim"), skip),

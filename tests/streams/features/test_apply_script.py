@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 
 from schemas.event import Event
 from schemas.keys import KeySpace, encode_id
-from streams.features.decay import landmark_of
 from streams.features.fold import fold
 from streams.features.model import DAY_MS, Lifetimes, Sizes
 from streams.features.sink import SCRIPT, Applied, RedisFeatureSink
@@ -62,7 +61,9 @@ KINDS_AND_IDS = [
     ("hot:scenario", ("feed",)),
     ("hot:category", ("live",)),
     ("hot:category", ("slots",)),
-    ("hot:landmark", ()),
+    ("hot:global_short", ()),
+    ("hot:landmarks", ()),
+    ("user:heat", ("u1", str(NOON // DAY_MS))),
     ("seen", ("0",)),
     ("seen", ("1",)),
     ("seen", ("current",)),
@@ -75,7 +76,7 @@ async def test_a_key_of_a_wrong_type_is_made_anew_and_the_batch_applied_whole(
 ) -> None:
     tenant = new_tenant()
     key = KeySpace(tenant).key(kind, *ids)
-    if kind in ("hot:landmark",) or ids == ("current",):
+    if ids == ("current",):
         await redis_client.rpush(key, "foreign")
     else:
         await redis_client.set(key, "foreign")
@@ -87,7 +88,7 @@ async def test_a_key_of_a_wrong_type_is_made_anew_and_the_batch_applied_whole(
     ]
     sink = RedisFeatureSink(redis_client, signals)
     assert await sink.apply(tenant, 0, 1, None, 2, events) == Applied(3)
-    expected = fold(events, signals=signals, landmark=landmark_of(NOON), catalogue={"i9": "slots"})
+    expected = fold(events, signals=signals, catalogue={"i9": "slots"})
     assert await held_in(redis_client, tenant) == held_by(expected)
 
 
@@ -108,7 +109,7 @@ async def test_the_edge_of_lateness_is_where_the_specification_draws_it(
     events = [an_event(tenant, 0), *late]
     assert await sink.apply(tenant, 0, 1, None, 0, events[:1]) == Applied(1)
     assert await sink.apply(tenant, 0, 1, 0, len(late), late) == Applied(len(late))
-    expected = fold(events, signals=signals, landmark=landmark_of(NOON))
+    expected = fold(events, signals=signals)
     assert await held_in(redis_client, tenant) == held_by(expected)
 
 
@@ -179,7 +180,7 @@ async def test_a_session_hash_of_nonsense_is_replaced(redis_client: Redis) -> No
     await redis_client.hset(f"{tenant}:user:session:u1", mapping={"started_at": "soon", "recent_items": '["\\', "x": 1})
     events = [an_event(tenant, 0)]
     await sink.apply(tenant, 0, 1, None, 0, events)
-    assert await held_in(redis_client, tenant) == held_by(fold(events, signals=signals, landmark=landmark_of(NOON)))
+    assert await held_in(redis_client, tenant) == held_by(fold(events, signals=signals))
 
 
 async def test_the_largest_batch_fits_lua(redis_client: Redis) -> None:
@@ -190,7 +191,7 @@ async def test_the_largest_batch_fits_lua(redis_client: Redis) -> None:
     ]
     assert await sink.apply(tenant, 0, 1, None, 2999, events) == Applied(3000)
     assert await redis_client.hget(f"{tenant}:user:session:u1", "items") == b"3000"
-    assert await held_in(redis_client, tenant) == held_by(fold(events, signals=signals, landmark=landmark_of(NOON)))
+    assert await held_in(redis_client, tenant) == held_by(fold(events, signals=signals))
 
 
 def test_a_sink_that_could_not_unpack_its_batches_is_not_made() -> None:

@@ -18,7 +18,7 @@ def at(minute: int, **fields: Any) -> Event:
 
 def runs(*events: Event, split: frozenset[str] = frozenset()) -> int:
     """How many runs a single user's events make."""
-    users = msgspec.msgpack.decode(DeltaBuilder("acme", signals).build(events, NOON, split=split).blob)[5]
+    users = msgspec.msgpack.decode(DeltaBuilder("acme", signals, NOON).build(events, split=split).blob)[5]
     return int(users[2 + users[1]])
 
 
@@ -41,13 +41,13 @@ def test_a_split_user_has_a_run_for_each_event() -> None:
 
 
 def test_users_are_named_in_the_order_of_their_first_events() -> None:
-    deltas = DeltaBuilder("acme", signals).build([at(0, user_id="b"), at(0, user_id="a"), at(1, user_id="b")], NOON)
+    deltas = DeltaBuilder("acme", signals, NOON).build([at(0, user_id="b"), at(0, user_id="a"), at(1, user_id="b")])
     assert deltas.users == ["b", "a"]
 
 
 def test_only_the_last_entries_of_a_recent_list_are_sent() -> None:
     events = [at(n) for n in range(5)]
-    users = msgspec.msgpack.decode(DeltaBuilder("acme", signals, recent=2).build(events, NOON).blob)[5]
+    users = msgspec.msgpack.decode(DeltaBuilder("acme", signals, NOON, recent=2).build(events).blob)[5]
     assert users[1] == 2
 
 

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from schemas.event import Event
-from streams.features.decay import MAX_EXPONENT, decayed, landmark_of
-from streams.features.fold import Content, Session, fold
-from streams.features.model import DAY_MS
+from schemas.hot import CATEGORY, GLOBAL, GLOBAL_SHORT
+from streams.features.fold import Content, HotList, Session, fold
+from streams.features.model import DAY_MS, HeatCap, Sizes
 from tests.factories import NOON, make_event
 from tests.streams.features.traffic import MINUTE, signals
 
@@ -16,7 +18,7 @@ def at(minute: int, **fields: Any) -> Event:
 
 
 def folded(*events: Event, **catalogue: str) -> Content:
-    return fold(events, signals=signals, landmark=landmark_of(NOON), catalogue=catalogue)
+    return fold(events, signals=signals, catalogue=catalogue)
 
 
 def session(*events: Event) -> Session:
@@ -37,7 +39,7 @@ def test_a_late_event_is_counted_and_changes_nothing_else_of_the_session() -> No
     assert (late.sessions["u1"].late, late.sessions["u1"].events) == (1, 1)
     assert late.sessions["u1"].items == {"i1"}
     assert len(late.recents["u1"]) == 2
-    assert "i2" in late.hot_global
+    assert "i2" in late.hot[GLOBAL].heat
 
 
 def test_the_gap_is_that_of_the_events_scenario() -> None:
@@ -71,12 +73,12 @@ def test_an_experiment_is_kept_until_another_is_named() -> None:
 
 
 def test_only_a_positive_weight_makes_an_item_hotter() -> None:
-    assert not folded(at(0, weight=0.0), at(1, weight=-1.0)).hot_global
+    assert not folded(at(0, weight=0.0), at(1, weight=-1.0)).hot
 
 
 def test_the_catalogue_fills_in_a_category_that_the_event_lacks() -> None:
     content = folded(at(0), at(1, category="live"), i1="slots")
-    assert content.hot_category.keys() == {"slots", "live"}
+    assert {name for name in content.hot if name.startswith(CATEGORY)} == {"hot:category:slots", "hot:category:live"}
     assert content.sessions["u1"].recent_categories == ["live", "slots"]
 
 
@@ -89,8 +91,43 @@ def test_follows_and_blocks_are_sets_of_items() -> None:
     assert (content.follows["u1"], content.blocks["u1"]) == ({"a", "b"}, {"c"})
 
 
-def test_a_score_halves_with_each_half_life_and_never_overflows() -> None:
-    assert decayed(3.0, NOON + DAY_MS, NOON, DAY_MS) == 6.0
-    assert decayed(3.0, NOON - DAY_MS, NOON, DAY_MS) == 1.5
-    assert decayed(1.0, NOON + 5000 * DAY_MS, NOON, DAY_MS) == 2.0**MAX_EXPONENT
-    assert decayed(1.0, NOON - 5000 * DAY_MS, NOON, DAY_MS) > 0
+def test_heat_halves_with_each_half_life() -> None:
+    played, a_day_later = at(0, weight=4.0), at(0, event_id="b", item_id="i2", received_at=NOON + DAY_MS, weight=1.0)
+    assert folded(played, a_day_later).hot[GLOBAL].heat == {"i1": 2.0, "i2": 0.5}
+    assert folded(played, a_day_later).hot[GLOBAL_SHORT].heat == {"i1": 4.0 / 2**8, "i2": 1.0 / 2**8}
+
+
+def test_an_event_dated_ahead_counts_as_of_its_arrival() -> None:
+    assert folded(at(20 * 60, received_at=NOON)).hot[GLOBAL].heat == {"i1": 1.0}
+
+
+def test_under_another_half_life_a_list_goes_on_where_it_stood() -> None:
+    hot = HotList(1000, NOON)
+    hot.add("i1", 8.0, NOON)
+    hot.move(NOON + 2000, 500)
+    assert hot.heat == {"i1": 2.0}
+    hot.move(NOON + 2500, 500)
+    assert hot.heat == {"i1": 1.0}
+
+
+def test_of_a_user_an_item_takes_so_much_a_window_and_no_more() -> None:
+    cap = HeatCap(weight=2.5, window_ms=DAY_MS)
+    events = [at(0, event_id=f"e{n}", received_at=NOON) for n in range(5)]
+    others = [at(0, user_id="u2", received_at=NOON), at(0, item_id="i2", received_at=NOON)]
+    next_day = [at(0, event_id="next", timestamp=NOON + DAY_MS, received_at=NOON + DAY_MS, item_id="i3")]
+    content = fold([*events, *others], signals=signals, cap=cap)
+    assert content.hot[GLOBAL].heat["i1"] == 3.5
+    assert content.given["u1", NOON // DAY_MS] == {"i1": 2.5, "i2": 1.0}
+    assert fold([*events, *next_day], signals=signals, cap=cap).given["u1", NOON // DAY_MS + 1] == {"i3": 1.0}
+
+
+def test_a_user_heats_so_many_items_a_window_and_no_more() -> None:
+    events = [at(0, event_id=f"e{n}", item_id=f"i{n % 3}") for n in range(6)]
+    assert fold(events, signals=signals, cap=HeatCap(items=2)).hot[GLOBAL].heat.keys() == {"i0", "i1"}
+
+
+def test_a_category_beyond_the_last_place_has_no_list() -> None:
+    events = [at(n, category=f"c{n}") for n in range(3)]
+    content = fold(events, signals=signals, sizes=Sizes(hot_categories=2))
+    assert {name for name in content.hot if name.startswith(CATEGORY)} == {"hot:category:c0", "hot:category:c1"}
+    assert content.hot[GLOBAL].heat["i1"] == pytest.approx(3.0, rel=0.01)

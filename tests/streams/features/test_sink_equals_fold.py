@@ -9,16 +9,17 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from schemas.event import Event
 from schemas.keys import KeySpace
-from streams.features.decay import landmark_of
 from streams.features.errors import SinkUnavailable
 from streams.features.fold import fold
-from streams.features.model import Sizes
+from streams.features.model import HeatCap, Lifetimes, Sizes
 from streams.features.sink import Applied, FenceMoved, RedisFeatureSink
 from tests.streams.features.redis_content import held_by, held_in
 from tests.streams.features.traffic import CATALOGUE, new_tenant, numbered, signals, traffic
 
 MAX_FAULTS = 30
-SMALL = Sizes(session_items=4, session_categories=3, recent=6)
+SMALL = Sizes(session_items=4, session_categories=3, recent=6, hot_categories=4, hot_scenarios=2)
+CAP = HeatCap(weight=4.0, items=3)
+LONG_LIVED = Lifetimes(hot_s=10**9)  # the specification knows no lifetimes, and its events are months apart
 borders = st.lists(st.integers(0, 80), max_size=8)
 faults = st.lists(st.sampled_from(("none", "none", "none", "not sent", "answer lost")), max_size=MAX_FAULTS)
 replays = st.lists(st.integers(0, 8), max_size=4)
@@ -39,6 +40,10 @@ class FlakyRedis(Redis):
         if fault == "answer lost":
             raise RedisConnectionError(fault)
         return answer
+
+
+def make_sink(redis: Redis, **options: Any) -> RedisFeatureSink:
+    return RedisFeatureSink(redis, signals, sizes=SMALL, cap=CAP, lifetimes=LONG_LIVED, **options)
 
 
 class Worker:
@@ -86,9 +91,7 @@ async def test_redis_holds_what_the_specification_says(
     tenant = new_tenant()
     events = numbered(events, tenant)
     await fill_catalogue(redis_client, tenant)
-    sink = RedisFeatureSink(
-        FlakyRedis(redis_client, faults), signals, sizes=SMALL, max_events=max_events, max_users=max_users
-    )
+    sink = make_sink(FlakyRedis(redis_client, faults), max_events=max_events, max_users=max_users)
     worker = Worker(sink, tenant, events, cuts)
 
     for batch, (_, last, _) in enumerate(worker.batches):
@@ -98,8 +101,7 @@ async def test_redis_holds_what_the_specification_says(
                 assert await worker.apply(earlier) == FenceMoved(last)
         assert await sink.fence(tenant, 0) == (1, last)
 
-    landmark = landmark_of(events[0].received_at)
-    expected = fold(events, signals=signals, landmark=landmark, catalogue=CATALOGUE, sizes=SMALL)
+    expected = fold(events, signals=signals, catalogue=CATALOGUE, sizes=SMALL, cap=CAP)
     assert await held_in(redis_client, tenant) == held_by(expected)
 
 
@@ -111,13 +113,12 @@ async def test_two_partitions_of_a_tenant_add_up_to_one(
     """Producers partition one key differently: both partitions hold events of the same users."""
     tenant = new_tenant()
     events, others = numbered(first, tenant), numbered(second, tenant)
-    sink = RedisFeatureSink(redis_client, signals, sizes=SMALL)
+    sink = make_sink(redis_client)
     await fill_catalogue(redis_client, tenant)
     await sink.apply(tenant, 0, 1, None, 1000, events)
     await sink.apply(tenant, 1, 7, None, 1000, others)
 
-    landmark = landmark_of(events[0].received_at)
-    expected = fold([*events, *others], signals=signals, landmark=landmark, catalogue=CATALOGUE, sizes=SMALL)
+    expected = fold([*events, *others], signals=signals, catalogue=CATALOGUE, sizes=SMALL, cap=CAP)
     assert await held_in(redis_client, tenant) == held_by(expected)
 
 
@@ -127,7 +128,7 @@ async def test_tenants_never_touch_each_others_keys(
     redis_client: Redis, mine: list[Event], theirs: list[Event], cluster: bool
 ) -> None:
     tenant, other = new_tenant(), new_tenant()
-    sink = RedisFeatureSink(redis_client, signals, sizes=SMALL, cluster=cluster)
+    sink = make_sink(redis_client, cluster=cluster)
     await sink.apply(tenant, 0, 1, None, 1000, numbered(mine, tenant))
     before = await dump(redis_client, f"*{tenant}*")
     everything_else = await dump(redis_client, "*")

@@ -11,12 +11,11 @@ from redis.backoff import NoBackoff
 
 from schemas.event import Event
 from schemas.keys import KeySpace
-from streams.features.decay import landmark_of
 from streams.features.errors import FenceUnreadable, OffsetsOutOfOrder, SinkUnavailable
 from streams.features.fold import fold
 from streams.features.sink import Applied, FenceMoved, RedisFeatureSink, Zombie
 from tests.factories import NOON, make_event
-from tests.streams.features.redis_content import held_by, held_in, ranked
+from tests.streams.features.redis_content import held_by, held_in
 from tests.streams.features.test_sink_equals_fold import FlakyRedis
 from tests.streams.features.traffic import MINUTE, new_tenant, signals
 
@@ -223,18 +222,5 @@ async def test_users_found_late_one_after_the_other_all_stay_split(redis_client:
     for event, minute in zip(batch, (-40, -20, -40, -20), strict=True):
         event.timestamp = NOON + minute * MINUTE
     assert await sink.apply(tenant, 0, 1, 0, 4, batch) == Applied(4)
-    expected = fold([*held, *theirs, *batch], signals=signals, landmark=landmark_of(NOON))
+    expected = fold([*held, *theirs, *batch], signals=signals)
     assert await held_in(redis_client, tenant) == held_by(expected)
-
-
-async def test_a_worker_takes_the_landmark_another_has_set(redis_client: Redis) -> None:
-    """Both partitions' first batches are of different days, yet the scores of one list add up."""
-    tenant, day = new_tenant(), 24 * 60 * MINUTE
-    first, second = RedisFeatureSink(redis_client, signals), RedisFeatureSink(redis_client, signals)
-    early, late = some_events(tenant, 0, 1), some_events(tenant, 1, 1)
-    late[0].timestamp = early[0].timestamp + day
-    await first.apply(tenant, 0, 1, None, 0, early)
-    [(_, before)] = await ranked(redis_client, f"{tenant}:hot:global")
-    await second.apply(tenant, 1, 1, None, 1, late)
-    [(_, after)] = await ranked(redis_client, f"{tenant}:hot:global")
-    assert after == pytest.approx(3 * before)

@@ -20,6 +20,8 @@ USERS = ("u1", "u:2", "u%3A2", "ユーザー")
 ITEMS = ("i1", "i:2", "i%3", "電影", 'quote"\\/', "i6", "i7")
 ACTIONS = ("impression", "click", "play", "follow", "add_friend", "block", "dismiss")
 CATEGORIES = (None, None, "", "live", "a:b", '"\\', "a/b:c%d")
+HOUR = 60 * MINUTE
+ARRIVALS = (5, 5, 5, HOUR + 1, 4 * HOUR, -2 * HOUR, 70 * HOUR, 9 * DAY_MS, 300 * DAY_MS)  # behind NOON, ms
 
 _tenants = count()
 
@@ -48,6 +50,7 @@ def an_event(draw: st.DrawFn) -> Event:
         weight=draw(st.sampled_from((-1.0, 0.0, 0.5, 3.0))),
         dwell_ms=draw(st.sampled_from((0, 0, 1500, -7, 10**15))),
         category=draw(st.sampled_from(CATEGORIES)),
+        received_at=NOON + draw(st.sampled_from(ARRIVALS)),
         context=Context(draw(st.sampled_from(("mobile", "pc")))),
         experiment_id=draw(st.sampled_from((None, "exp"))) if grouped else None,
         experiment_group=draw(st.sampled_from((None, "b"))) if grouped else None,
