@@ -7,7 +7,7 @@ that crashes is built anew.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -27,10 +27,11 @@ from streams.outages import outlast
 from streams.steps import Runner, Step
 from streams.transport import BatchSchema, Transport
 from streams.transport.consumer import Consumer
+from streams.transport.fairness import Turns
+from streams.transport.options import TransportOptions, Where
 
 log = structlog.get_logger()
 
-Where = Callable[[Collection[TP], int], Awaitable[Mapping[TP, int]]]
 MakeRunner = Callable[[Consumer, StreamT], Runner]
 
 STREAM_BUFFER_BATCHES = 16
@@ -45,16 +46,27 @@ class _Embedded(BootStrategy):  # type: ignore[misc]  # Faust is untyped here
 
 
 class StreamApp(faust.App):  # type: ignore[misc]  # Faust is untyped here
-    """One role's Faust app: reads the tenants' topics with one of `prefixes`, gives each batch to its runner."""
+    """One role's Faust app: reads the tenants' topics with one of `prefixes`, gives each batch to its runner.
+
+    `bounded`: a tenant has at most two turns at work, for runners that work off batches as they come; false for those
+    that hold many until there are enough.
+    """
 
     BootStrategy = _Embedded
 
     def __init__(
-        self, role: str, prefixes: Iterable[str], config: StreamConfig, where: Where, make_runner: MakeRunner
+        self,
+        role: str,
+        prefixes: Iterable[str],
+        config: StreamConfig,
+        where: Where,
+        make_runner: MakeRunner,
+        *,
+        bounded: bool = True,
     ) -> None:
         self.role = role
         self.config = config
-        self.pattern = _topics_of_tenants(prefixes)
+        self.transport_options = _transport_options(self, list(prefixes), bounded)
         self._where = where
         self._make_runner = make_runner
         self._runner: Runner | None = None
@@ -90,6 +102,36 @@ def lanes_app(role: str, prefix: str, config: StreamConfig, step: Step) -> Strea
         return Lanes(role, step, consumer, stream, depth=config.lane_depth)
 
     return StreamApp(role, [prefix], config, step.where, make_lanes)
+
+
+def _transport_options(app: StreamApp, prefixes: list[str], bounded: bool) -> TransportOptions:
+    config = app.config
+    return TransportOptions(
+        client=config.kafka.client_options(),
+        pattern=_topics_of_tenants(prefixes),
+        tenant_of=_tenant_of(prefixes),
+        turns=_turns(config, bounded),
+        where=app.where,
+        drain=app.drain,
+        instance_id=config.instance_id,
+        max_partition_fetch_bytes=config.max_partition_fetch_bytes,
+        fetch_wait_ms=config.fetch_wait_ms,
+        session_timeout_s=config.session_timeout_s,
+        rebalance_timeout_s=max(config.session_timeout_s, 2 * config.drain_timeout_s),
+        heartbeat_interval_s=config.heartbeat_interval_s,
+        discovery_interval_s=config.discovery_interval_s,
+    )
+
+
+def _turns(config: StreamConfig, bounded: bool) -> Turns:
+    if config.turn_records is None:
+        return Turns(config.max_batch_records, config.max_batch_records, bounded=False)
+    return Turns(config.turn_records, config.max_batch_records, bounded)
+
+
+def _tenant_of(prefixes: Iterable[str]) -> Callable[[str], str]:
+    any_prefix = re.compile(f"^(?:{'|'.join(map(re.escape, prefixes))})")
+    return lambda topic: any_prefix.sub("", topic, count=1)
 
 
 def _topics_of_tenants(prefixes: Iterable[str]) -> re.Pattern[str]:

@@ -11,10 +11,12 @@ class StreamConfig:
 
     kafka: KafkaDsn
     group_prefix: str = "millrace-"
-    max_batch_records: int = 2000
+    max_batch_records: int = 2000  # of a tenant that is alone
+    turn_records: int | None = 250  # of a tenant at a time while others are there; None: as they come, unfairly
     max_partition_fetch_bytes: int = 1024 * 1024
     fetch_wait_ms: int = 100
     commit_interval_s: float = 1.0
+    instance_id: str | None = None  # the worker's name in its groups: restarted soon, it keeps its partitions
     session_timeout_s: float = 10.0
     heartbeat_interval_s: float = 3.0
     discovery_interval_s: float = 2.0  # how old the list of topics may be: a new tenant is found within it

@@ -58,6 +58,6 @@ async def run_analytics(
         return Gatherer("analytics", sink, consumer, stream)
 
     def make_app() -> StreamApp:
-        return StreamApp("analytics", TOPIC_PREFIXES, config, sink.where, make_gatherer)
+        return StreamApp("analytics", TOPIC_PREFIXES, config, sink.where, make_gatherer, bounded=False)
 
     await run_worker(lambda: with_lag(make_app()), stop, ready)

@@ -6,11 +6,16 @@ from faust import Schema
 from faust.transport.conductor import Conductor as FaustConductor
 from faust.types import TP
 
+from streams.transport.options import options_of
+
 
 class Conductor(FaustConductor):  # type: ignore[misc]  # Faust is untyped here
-    """Every channel of the app gets every assigned partition; Faust's own looks topics up by name."""
+    """By pattern: every channel of the app gets every assigned partition. By name: as Faust does it."""
 
     async def on_partitions_assigned(self, assigned: set[TP]) -> None:
+        if options_of(self.app).pattern is None:
+            await super().on_partitions_assigned(assigned)
+            return
         self._acking_topics.update(tp.topic for tp in assigned)
         self._tp_index.clear()
         self._tp_to_callback.clear()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -10,13 +11,14 @@ from faust.types import TP, ConsumerMessage
 
 from streams.transport.batch import Batch
 from streams.transport.ledger import Ledger
+from streams.transport.options import options_of
 from streams.transport.thread import ConsumerThread
 
 log = structlog.get_logger()
 
 IDLE_WAIT_S = 1.0
-CONTENDED_WAIT_S = 0.02  # while a partition waits for its agent: it must not wait for another's records too
 PLACING_RETRY_S = 1.0
+DRAIN_POLL_S = 0.05
 COMMITTING_S = 1.0  # of the last commit before partitions are let go
 
 
@@ -26,10 +28,11 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
     _thread: ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        transport = args[0] if args else kwargs["transport"]
+        self.options = options_of(transport.app)
+        self.ledger = Ledger(self.options.tenant_of)
         super().__init__(*args, **kwargs)
-        self.ledger = Ledger()
         self.placed = asyncio.Event()  # set while every assigned partition has been put where its sink wants it
-        self._awake = asyncio.Event()
         self._placing: asyncio.Task[None] | None = None
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -52,19 +55,14 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
         """One message per partition that has records and whose agent has room."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        wanted = frozenset(self._get_active_partitions())
-        if not wanted:
-            await self._sleep_until_awake(timeout)
-            return
-        contended = len(self._buffered_partitions) > 0
-        for fetched in await self._thread.fetch(wanted, CONTENDED_WAIT_S if contended else timeout):
+        for fetched in await self._thread.fetch(timeout):
             batch = Batch(fetched.tp, fetched.records, fetched.epoch, fetched.place)
             if self.is_current(batch):
                 yield fetched.tp, self._to_message(fetched.tp, batch)
 
-    async def _sleep_until_awake(self, timeout_s: float) -> None:
-        self._awake.clear()
-        await self.wait_first(self._awake.wait(), self.suspend_flow.wait(), timeout=timeout_s)
+    def is_wanted(self, tp: TP) -> bool:
+        """Whether a partition's agent has room, and the partition has its place. Called from the thread."""
+        return tp in self._get_active_partitions()
 
     def _to_message(self, tp: TP, record: Batch) -> ConsumerMessage:
         """The message of one batch, which is in flight from here on."""
@@ -87,11 +85,15 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
     def on_buffer_drop(self, tp: TP) -> None:
         """Read a partition again whose agent has room."""
         super().on_buffer_drop(tp)
-        self._awake.set()
+        self._thread.wake()
 
     def resume_partitions(self, tps: Any) -> None:
         super().resume_partitions(tps)
-        self._awake.set()
+        self._thread.wake()
+
+    def resume_flow(self) -> None:
+        super().resume_flow()
+        self._thread.wake()
 
     # Acknowledging.
 
@@ -100,7 +102,9 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
         message.acked = True
         self._unacked_messages.discard(message)
         batch: Batch = message.value
-        return batch.processed and self.ledger.finish(batch)
+        finished = batch.processed and self.ledger.finish(batch)
+        self._thread.wake()
+        return finished
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit the finished prefix of every partition."""
@@ -112,13 +116,22 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
 
     async def wait_empty(self) -> None:
         """Let the batches at work finish, for a bounded time, then commit; what is abandoned is read again."""
-        await self.app.drain()
+        await self._drain()
         try:
             async with asyncio.timeout(COMMITTING_S):
                 await self.maybe_wait_for_commit_to_finish()
                 await self.force_commit()
         except TimeoutError:  # Kafka is away; what it was not told is read again
             log.warning("commit_abandoned", group=self.app.conf.id, partitions=len(self.ledger.committable()))
+
+    async def _drain(self) -> None:
+        if self.options.drain is not None:
+            await self.options.drain()
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.options.rebalance_timeout_s / 2):
+                while self._unacked_messages:
+                    await asyncio.sleep(DRAIN_POLL_S)
 
     # Assignments and seeks.
 
@@ -129,6 +142,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self.ledger.forget(tp)
+            self._thread.shares.forget(tp)
             self._thread.places.pop(tp, None)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -152,7 +166,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
 
     async def _place_all(self, tps: set[TP], epoch: int) -> None:
         try:
-            wanted = await self.app.where(tps, epoch) if tps else {}
+            wanted = await self.options.where(tps, epoch) if self.options.where and tps else {}
             await asyncio.gather(*(self._place(tp, wanted.get(tp)) for tp in tps))
         except Exception as error:
             await self.crash(error)

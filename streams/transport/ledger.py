@@ -1,6 +1,7 @@
 """Which batches of each partition are in flight, so that only the finished prefix is committed."""
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable
 
 from faust.types import TP
 
@@ -8,23 +9,30 @@ from streams.transport.batch import Batch
 
 
 class Ledger:
-    """An ordered list of batches per partition. Not thread-safe: it belongs to the app's event loop."""
+    """An ordered list of batches per partition. It belongs to the app's event loop.
 
-    def __init__(self) -> None:
+    `at_work`: how many records of each tenant are handed out and unfinished; other threads may read it.
+    """
+
+    def __init__(self, tenant_of: Callable[[str], str]) -> None:
+        self._tenant_of = tenant_of
         self._in_flight: dict[TP, deque[Batch]] = {}
         self._finished: set[Batch] = set()
         self._committable: dict[TP, int] = {}
+        self.at_work: Counter[str] = Counter()
 
     def add(self, batch: Batch) -> None:
         """Note a batch as it is handed out; batches of one partition come in offset order."""
         self._in_flight.setdefault(batch.tp, deque()).append(batch)
+        self.at_work[self._tenant_of(batch.topic)] += len(batch.records)
 
     def finish(self, batch: Batch) -> bool:
         """Whether the batch was in flight; one that was forgotten meanwhile moves nothing."""
         in_flight = self._in_flight.get(batch.tp)
-        if in_flight is None or batch not in in_flight:
+        if in_flight is None or batch not in in_flight or batch in self._finished:
             return False
         self._finished.add(batch)
+        self._done_with(batch)
         while in_flight and in_flight[0] in self._finished:
             done = in_flight.popleft()
             self._finished.discard(done)
@@ -47,5 +55,14 @@ class Ledger:
     def forget(self, tp: TP) -> None:
         """Drop everything about a partition that was taken away or moved to another offset."""
         for batch in self._in_flight.pop(tp, ()):
-            self._finished.discard(batch)
+            if batch in self._finished:
+                self._finished.discard(batch)
+            else:
+                self._done_with(batch)
         self._committable.pop(tp, None)
+
+    def _done_with(self, batch: Batch) -> None:
+        tenant = self._tenant_of(batch.topic)
+        self.at_work[tenant] -= len(batch.records)
+        if not self.at_work[tenant]:
+            del self.at_work[tenant]

@@ -5,23 +5,27 @@ with it in the same step as it is taken from aiokafka's buffer; so a label tells
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
+from aiokafka.consumer.fetcher import Fetcher, FetchError
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
-from streams.config import StreamConfig
 from streams.transport.batch import Record
+from streams.transport.fairness import FairShares, Taken
+from streams.transport.options import options_of
 
 log = structlog.get_logger()
 
 CLOSING_S = 2.0
+BUSY_FETCH_WAIT_MS = 10
 
 
 class Fetched(NamedTuple):
@@ -38,31 +42,41 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.options = options_of(self.app)
+        self.shares = FairShares(self.options.tenant_of, self.options.turns, self.consumer.ledger.at_work)
         self.places: dict[TP, int] = {}
         self._next_place = count(1)
+        self._more = asyncio.Event()
+        self._held_back = True
         self._commit_failing = False
         self._fetch_failing = False
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
-        config: StreamConfig = self.app.config
+        options = self.options
         return AIOKafkaConsumer(
-            **config.kafka.client_options(),
+            **options.client,
             client_id=self.app.conf.broker_client_id,
             group_id=self.app.conf.id,
+            group_instance_id=options.instance_id,
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            max_poll_records=config.max_batch_records,
-            max_partition_fetch_bytes=config.max_partition_fetch_bytes,
+            max_partition_fetch_bytes=options.max_partition_fetch_bytes,
             fetch_min_bytes=1,
-            fetch_max_wait_ms=config.fetch_wait_ms,
+            fetch_max_wait_ms=options.fetch_wait_ms,
             # Faust takes records whenever its buffers allow, so a long batch is not a dead worker.
             max_poll_interval_ms=24 * 60 * 60 * 1000,
-            session_timeout_ms=round(config.session_timeout_s * 1000),
-            rebalance_timeout_ms=round(max(config.session_timeout_s, 2 * config.drain_timeout_s) * 1000),
-            heartbeat_interval_ms=round(config.heartbeat_interval_s * 1000),
-            metadata_max_age_ms=round(config.discovery_interval_s * 1000),
+            session_timeout_ms=round(options.session_timeout_s * 1000),
+            rebalance_timeout_ms=round(options.rebalance_timeout_s * 1000),
+            heartbeat_interval_ms=round(options.heartbeat_interval_s * 1000),
+            metadata_max_age_ms=round(options.discovery_interval_s * 1000),
         )
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        # aiokafka holds back a node's fetches while records of one of its partitions lie unread: a tenant with a
+        # backlog would delay every other by that long.
+        self._ensure_consumer()._fetcher._prefetch_backoff = 0
 
     async def on_thread_stop(self) -> None:
         """Leave the group, within bounds: with Kafka away aiokafka may wait, raise or cancel, and Faust then hangs."""
@@ -73,37 +87,92 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
             log.warning("leave_failed", group=self.app.conf.id, error=repr(error))
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Subscribe to the app's pattern; `topics`, the names Faust knows, are not what we read."""
-        consumer = self._ensure_consumer()
-        await self.call_thread(consumer.subscribe, pattern=self.app.pattern, listener=self._rebalance_listener)
+        """Subscribe to the app's pattern where it has one, else to `topics`, those that its agents name."""
+        pattern = self.options.pattern
+        wanted = {"topics": set(topics)} if pattern is None else {"pattern": pattern}
+        await self.call_thread(self._ensure_consumer().subscribe, **wanted, listener=self._rebalance_listener)
 
-    async def fetch(self, tps: frozenset[TP], timeout_s: float) -> list[Fetched]:
-        """What has arrived of `tps`, at most `max_batch_records` in all; waits up to `timeout_s` for the first."""
-        fetched: list[Fetched] = await self.call_thread(self._fetch, tps, timeout_s)
+    async def fetch(self, timeout_s: float) -> list[Fetched]:
+        """What has arrived and may be handed out; waits up to `timeout_s` for the first. Raises ConsumerStoppedError."""
+        fetched: list[Fetched] = await self.call_thread(self._fetch, timeout_s)
         return fetched
 
-    async def _fetch(self, tps: frozenset[TP], timeout_s: float) -> list[Fetched]:
-        consumer = self._ensure_consumer()
-        if not self.consumer.flow_active:
-            return []
-        if consumer._closed or consumer._fetcher._closed:
-            raise ConsumerStoppedError
+    def wake(self) -> None:
+        """A partition may be read again, or a tenant has room again. Called from the app's thread."""
+        if self._held_back:
+            self.thread_loop.call_soon_threadsafe(self._more.set)
+
+    async def _fetch(self, timeout_s: float) -> list[Fetched]:
+        fetcher = self._ensure_consumer()._fetcher
+        until = time.monotonic() + timeout_s
+        with fetcher._subscriptions.fetch_context():
+            while True:
+                if self._ensure_consumer()._closed or fetcher._closed:
+                    raise ConsumerStoppedError
+                self._more.clear()
+                fetched = self._deal(fetcher)
+                left_s = until - time.monotonic()
+                if fetched or left_s <= 0 or not self.consumer.flow_active:
+                    return fetched
+                await self._wait_for_more(fetcher, left_s)
+
+    async def _wait_for_more(self, fetcher: Fetcher, timeout_s: float) -> None:
+        """Until records arrive, or `wake` is called."""
+        arrived = fetcher._create_fetch_waiter()
+        arrived.add_done_callback(lambda _: self._more.set())
         try:
-            with consumer._fetcher._subscriptions.fetch_context():
-                records = await consumer._fetcher.fetched_records(
-                    tps, timeout=timeout_s, max_records=consumer._max_poll_records
-                )
-        except ConsumerStoppedError:
-            raise
-        except KafkaError as error:
-            self._fetch_failing = self._say_once(self._fetch_failing, "fetch_failed", error)
+            async with asyncio.timeout(timeout_s):
+                await self._more.wait()
+        except TimeoutError:
+            pass
+        finally:
+            arrived.cancel()
+
+    def _deal(self, fetcher: Fetcher) -> list[Fetched]:
+        """Take out of aiokafka's buffers what the tenants are due. The rest stays there, undecoded."""
+        self._held_back = True  # until it is known better: whoever makes room meanwhile has to wake us
+        if not self.consumer.flow_active or fetcher._subscriptions.reassignment_in_progress:
             return []
-        self._fetch_failing = False
-        epoch = self.app.consumer_generation_id
-        return [
-            Fetched(TP(tp.topic, tp.partition), batch, self.places.get(TP(tp.topic, tp.partition), 0), epoch)
-            for tp, batch in records.items()
-        ]
+        self._drop_errors(fetcher)
+        dealt: list[Fetched] = []
+
+        def take(tp: TP, at_most: int) -> Taken:
+            records = self._take(fetcher, tp, at_most)
+            if records:
+                dealt.append(Fetched(tp, records, self.places.get(tp, 0), self.app.consumer_generation_id))
+            return Taken(len(records), sum(map(_size_bytes, records)))
+
+        buffered = [TP(tp.topic, tp.partition) for tp in fetcher._records]
+        ready = [tp for tp in buffered if self.consumer.is_wanted(tp)]
+        waiting = self.shares.deal(ready, take)
+        self._held_back = waiting or len(ready) < len(buffered)
+        # Partitions with records left are no part of the next request, and must not wait for its end for long.
+        fetcher._fetch_max_wait_ms = BUSY_FETCH_WAIT_MS if fetcher._records else self.options.fetch_wait_ms
+        return dealt
+
+    def _take(self, fetcher: Fetcher, tp: TP, at_most: int) -> list[Record]:
+        result = fetcher._records[tp]
+        try:
+            records: list[Record] = result.getall(at_most)
+        except KafkaError as error:  # a batch that cannot be read; it is fetched again
+            self._fetch_failing = self._say_once(self._fetch_failing, "fetch_failed", error)
+            self._release(fetcher, tp)
+            return []
+        if not result.has_more():
+            self._release(fetcher, tp)
+        return records
+
+    def _drop_errors(self, fetcher: Fetcher) -> None:
+        failed = {tp: found for tp, found in fetcher._records.items() if isinstance(found, FetchError)}
+        for tp, found in failed.items():
+            self._fetch_failing = self._say_once(self._fetch_failing, "fetch_failed", found._error)
+            self._release(fetcher, tp)
+        self._fetch_failing = self._fetch_failing and (bool(failed) or not fetcher._records)
+
+    def _release(self, fetcher: Fetcher, tp: TP) -> None:
+        """Let aiokafka fetch the partition again."""
+        del fetcher._records[tp]
+        fetcher._notify(fetcher._wait_consume_future)
 
     async def place(self, tp: TP, offset: int) -> bool:
         """Read `tp` on from `offset`: everything fetched before is stale. False where it is not ours any more."""
@@ -157,3 +226,7 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's livelock alarm reads one message as one event and cries wolf over batches; lag is a metric."""
+
+
+def _size_bytes(record: Record) -> int:
+    return len(record.value or b"")

@@ -31,8 +31,10 @@ TENANT, USERS, ITEMS, ASK_EVERY_S, GIVE_UP_S = "bench", 4000, 500, 0.005, 10.0
 class Probe:
     """Waits for one field of many users' hashes to reach the times their events were sent."""
 
-    def __init__(self, redis: Redis, key: Callable[[str], str], field: str) -> None:
-        self._redis, self._key, self._field = redis, key, field
+    def __init__(
+        self, redis: Redis, key: Callable[[str], str], field: str, *, ask_every_s: float = ASK_EVERY_S
+    ) -> None:
+        self._redis, self._key, self._field, self._ask_every_s = redis, key, field, ask_every_s
         self._waiting: dict[str, int] = {}
         self.ages_ms: list[float] = []
         self.missed = 0
@@ -42,7 +44,7 @@ class Probe:
 
     async def ask(self) -> None:
         while True:
-            await asyncio.sleep(ASK_EVERY_S)
+            await asyncio.sleep(self._ask_every_s)
             users = list(self._waiting)
             if not users:
                 continue

@@ -20,7 +20,7 @@ def consecutive(sizes: list[int]) -> list[Batch]:
 
 
 def test_commits_nothing_while_the_first_batch_is_unfinished() -> None:
-    ledger = Ledger()
+    ledger = Ledger(str)
     first, second = consecutive([3, 2])
     ledger.add(first)
     ledger.add(second)
@@ -31,7 +31,7 @@ def test_commits_nothing_while_the_first_batch_is_unfinished() -> None:
 
 
 def test_keeps_what_was_finished_while_a_commit_was_under_way() -> None:
-    ledger = Ledger()
+    ledger = Ledger(str)
     first, second = consecutive([3, 2])
     ledger.add(first)
     ledger.add(second)
@@ -43,7 +43,7 @@ def test_keeps_what_was_finished_while_a_commit_was_under_way() -> None:
 
 
 def test_offers_a_failed_commit_again() -> None:
-    ledger = Ledger()
+    ledger = Ledger(str)
     (batch,) = consecutive([3])
     ledger.add(batch)
     ledger.finish(batch)
@@ -53,7 +53,7 @@ def test_offers_a_failed_commit_again() -> None:
 
 
 def test_a_batch_that_was_forgotten_moves_nothing() -> None:
-    ledger = Ledger()
+    ledger = Ledger(str)
     old, new = consecutive([3, 2])
     ledger.add(old)
     ledger.forget(ACME)
@@ -67,7 +67,7 @@ def test_a_batch_that_was_forgotten_moves_nothing() -> None:
 def test_the_committed_offset_is_the_end_of_the_finished_prefix(
     sizes: list[int], random: object, data: st.DataObject
 ) -> None:
-    ledger = Ledger()
+    ledger = Ledger(str)
     batches = consecutive(sizes)
     for batch in batches:
         ledger.add(batch)
