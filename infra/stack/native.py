@@ -1,7 +1,8 @@
 """Get the native servers once: `python -m infra.stack.native`. Safe to run again; says what it did.
 
-Redis comes from Debian, FerretDB is built by Go from `infra/native/ferretdb/`, Kafka's jars come as for the embedded
-stack. What is built or fetched is kept in the cache (`infra/stack/cache.py`).
+Redis and promtool, which tests the alert rules, come from Debian, FerretDB is built by Go from
+`infra/native/ferretdb/`, Kafka's jars come as for the embedded stack. What is built or fetched is kept in the cache
+(`infra/stack/cache.py`).
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from infra.stack.cache import cache_dir
 from infra.stack.jars import JarsError, ensure_jars, jars_cached
 from infra.stack.kinds import NotSetUpError
 from infra.stack.mongo import ferretdb_binary
@@ -52,9 +54,7 @@ def install_redis() -> str:
         return f"redis-server: already there ({found})"
     if shutil.which("apt-get") is None:
         raise SetUpError("redis-server is missing and there is no apt-get: install Redis 7 so that it is on the PATH")
-    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if root and shutil.which("sudo") is None:
-        raise SetUpError("redis-server is missing: run `apt-get install redis-server` as root, then try again")
+    root = _root("redis-server is missing: run `apt-get install redis-server` as root, then try again")
     _run([*root, "apt-get", "update"])
     _run([*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "redis-server"])
     # The stack starts its own, on a free port; the service would only hold 6379.
@@ -63,6 +63,40 @@ def install_redis() -> str:
     elif shutil.which("service"):
         subprocess.run([*root, "service", "redis-server", "stop"], capture_output=True, check=False)  # noqa: S603
     return "redis-server: installed from Debian, its service stopped"
+
+
+def _root(otherwise: str) -> list[str]:
+    """What goes before a command that root must run; SetUpError, which says `otherwise`, where there is no way."""
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") is None:
+        raise SetUpError(otherwise)
+    return ["sudo", "-n"]
+
+
+def promtool_binary() -> Path | None:
+    """promtool of the PATH, else of the cache; None where `make native` has not run."""
+    found, cached = shutil.which("promtool"), cache_dir() / "promtool"
+    return Path(found) if found else cached if cached.exists() else None
+
+
+def fetch_promtool() -> str:
+    """promtool out of Debian's package of Prometheus, which is unpacked, not installed: no server is started."""
+    if found := promtool_binary():
+        return f"promtool: already there ({found})"
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise SetUpError("promtool is missing and this is no Debian: install Prometheus so that it is on the PATH")
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as name:
+        scratch = Path(name)
+        try:
+            _run(["apt-get", "download", "prometheus"], cwd=scratch)
+        except SetUpError:  # what apt knows is old, or nothing yet
+            _run([*_root("promtool is missing: run `apt-get update` as root, then try again"), "apt-get", "update"])
+            _run(["apt-get", "download", "prometheus"], cwd=scratch)
+        for package in scratch.glob("prometheus_*.deb"):
+            _run(["dpkg-deb", "--extract", str(package), str(scratch)])
+        (scratch / "usr" / "bin" / "promtool").rename(cache_dir() / "promtool")
+    return f"promtool: fetched ({cache_dir() / 'promtool'})"
 
 
 def build_ferretdb() -> str:
@@ -112,7 +146,7 @@ def fetch_jars() -> str:
 
 def main() -> int:
     """Exit status: 0 all there, 1 something is missing and said so."""
-    for step in (install_redis, fetch_jars, build_ferretdb):
+    for step in (install_redis, fetch_promtool, fetch_jars, build_ferretdb):
         try:
             with console.status(f"{step.__name__.replace('_', ' ')} ..."):
                 done = step()
