@@ -23,8 +23,10 @@ class ParkedTenants:
         return {agent.decode(): reason.decode() for agent, reason in found.items()}
 
     async def resume(self, tenant: str) -> None:
-        """Leave a mark that the workers have not seen: they go on within about a second."""
-        await self._redis.set(self._keys(tenant).key("parked:resumed"), secrets.token_hex(8), ex=MARK_S)
+        """Leave a mark that the workers have not seen: they go on within about a second. Twice does no harm."""
+        keys = self._keys(tenant)
+        await self._redis.set(keys.key("parked:resumed"), secrets.token_hex(8), ex=MARK_S)
+        await self._redis.delete(keys.key("parked"))
 
     def _keys(self, tenant: str) -> KeySpace:
         return KeySpace(tenant, cluster=self._cluster)

@@ -15,7 +15,7 @@ from infra.errors import OperatorError
 
 INTERRUPTED: Final = 130
 
-# name -> what it does. The command is what has that name in infra/cli/{name}.py: a function, or a group of them.
+# name -> what it does. The command is what has that name, with _ for -, in infra/cli/{name}.py: a function, or a group.
 COMMANDS: Final = {
     "up": "Start everything on this machine: servers, doors, workers; stay until Ctrl-C.",
     "demo": "The main job on real data (MovieLens 100K), narrated.",
@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "top": "What each tenant and process is doing, live: rates, lag, age of features, parked or not.",
     "sql": "Run a query on ClickHouse and show its answer as a table.",
     "configs": "Tracking configs: list, get, apply from files, diff, preview, suggest, go back.",
+    "dead-letters": "Rejected events: list, show, mend and replay; go on with a tenant parked for them.",
     "doctor": "Reach every server named in the settings: version, latency, what is wrong.",
     "settings": "Show the settings in force, secrets hidden.",
 }
@@ -67,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _add(app: typer.Typer, name: str) -> None:
-    command: typer.Typer | Callable[..., Any] = getattr(import_module(f"infra.cli.{name}"), name)
+    python_name = name.replace("-", "_")
+    command: typer.Typer | Callable[..., Any] = getattr(import_module(f"infra.cli.{python_name}"), python_name)
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=name, help=COMMANDS[name])
     else:

@@ -73,21 +73,25 @@ def dead_letter_router(deps: HttpDeps, letters: DeadLetters) -> APIRouter:
         return JsonResponse(await letters.replay(named(request, body.tenant), body.order()))
 
     async def parked(request: Request, tenant: Tenant = None) -> JsonResponse:
-        return await parked_answer(named(request, tenant))
+        name = named(request, tenant)
+        return _parked_answer(name, await parked_tenants.reasons(name))
 
     async def resume(request: Request, body: ResumeBody | None = None) -> JsonResponse:
         tenant = named(request, body.tenant if body is not None else None)
+        before = await parked_tenants.reasons(tenant)
         await parked_tenants.resume(tenant)
-        return await parked_answer(tenant)
-
-    async def parked_answer(tenant: str) -> JsonResponse:
-        reasons = await parked_tenants.reasons(tenant)
-        answer: dict[str, Any] = {"tenant": tenant, "is_parked": bool(reasons), "reasons": reasons}
-        return JsonResponse(answer)
+        return _parked_answer(tenant, before)
 
     add_call(router, "GET", "", list_letters, "Dead letters, the newest first, page by page", LETTERS)
     add_call(router, "GET", "/parked", parked, "Whether a tenant's raw events wait, and why", PARKED)
-    add_call(router, "POST", "/resume", resume, "Judge the raw events of a parked tenant on", PARKED)
+    add_call(
+        router, "POST", "/resume", resume, "Judge the raw events of a parked tenant on; answers how it was", PARKED
+    )
     add_call(router, "POST", "/replay", replay, "Mend dead letters and send them again, each once", REPORT)
     add_call(router, "GET", "/{partition}/{offset}", show_letter, "One dead letter, with what came", LETTER, 404)
     return router
+
+
+def _parked_answer(tenant: str, reasons: dict[str, str]) -> JsonResponse:
+    answer: dict[str, Any] = {"tenant": tenant, "is_parked": bool(reasons), "reasons": reasons}
+    return JsonResponse(answer)
