@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         0, description="Port of a role's own /metrics, /healthz and /readyz; 0 is off (the HTTP door has them anyway)"
     )
 
+    instance_id: str | None = Field(
+        None, description="This worker's name in its consumer groups; restarted under it soon, it keeps its partitions"
+    )
     default_tenant: str | None = Field(None, description="The tenant of a call that names none")
     open_tenants: bool = Field(True, description="An event may make its tenant; false: only tenants with a topic exist")
     max_tenants: Count = Field(1000, description="Tenants that the doors will make, at most")

@@ -34,6 +34,9 @@ BATCH_EVENTS = Histogram(
 )
 BATCH_SECONDS = Histogram("millrace_batch_seconds", "Time to process one micro-batch", ["agent"])
 FENCE_REPAIRS = Counter("millrace_fence_repairs", "Batches a fence did not let in as they were", ["consumer", "kind"])
+PARTITIONS_HELD = Gauge(
+    "millrace_partitions_held", "Partitions not read, as their log began anew behind their sink's fence", ["agent"]
+)
 SINK_RETRIES = Counter("millrace_sink_retries", "Writes retried because a store was away", ["sink"])
 TENANT_PARKED = Gauge(
     "millrace_tenant_parked",

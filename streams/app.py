@@ -20,6 +20,7 @@ from faust.app.base import BootStrategy
 from faust.types import TP, StreamT
 from tenacity import AsyncRetrying, wait_exponential
 
+from schemas.metrics import PARTITIONS_HELD
 from schemas.topics import RESERVED_TENANTS, TENANT_PATTERN
 from streams.config import StreamConfig
 from streams.lanes import Lanes
@@ -113,6 +114,7 @@ def _transport_options(app: StreamApp, prefixes: list[str], bounded: bool) -> Tr
         turns=_turns(config, bounded),
         where=app.where,
         drain=app.drain,
+        on_held=PARTITIONS_HELD.labels(app.role).set,
         instance_id=config.instance_id,
         max_partition_fetch_bytes=config.max_partition_fetch_bytes,
         fetch_wait_ms=config.fetch_wait_ms,

@@ -26,7 +26,7 @@ async def work_stream(role: Role) -> None:
     async with open_judging(role) as judging:
         if role.stop.is_set():
             return
-        config = StreamConfig(role.deps.kafka, replication_factor=role.settings.replication)
+        config = stream_config(role)
         sink = RedisFeatureSink(
             role.redis,
             cluster=role.settings.redis_cluster,
@@ -45,10 +45,16 @@ async def work_analytics(role: Role) -> None:
     if clickhouse is None:
         return
     try:
-        config = StreamConfig(role.deps.kafka, replication_factor=role.settings.replication)
+        config = stream_config(role)
         await run_analytics(config, clickhouse, role.stop, role.ready)
     finally:
         await clickhouse.close()
+
+
+def stream_config(role: Role) -> StreamConfig:
+    return StreamConfig(
+        role.deps.kafka, replication_factor=role.settings.replication, instance_id=role.settings.instance_id
+    )
 
 
 async def work_recommend(role: Role) -> None:

@@ -12,12 +12,12 @@ from faust.types import TP, ConsumerMessage
 from streams.transport.batch import Batch
 from streams.transport.ledger import Ledger
 from streams.transport.options import options_of
+from streams.transport.placing import Placer
 from streams.transport.thread import ConsumerThread
 
 log = structlog.get_logger()
 
 IDLE_WAIT_S = 1.0
-PLACING_RETRY_S = 1.0
 DRAIN_POLL_S = 0.05
 COMMITTING_S = 1.0  # of the last commit before partitions are let go
 
@@ -32,8 +32,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
         self.options = options_of(transport.app)
         self.ledger = Ledger(self.options.tenant_of)
         super().__init__(*args, **kwargs)
-        self.placed = asyncio.Event()  # set while every assigned partition has been put where its sink wants it
-        self._placing: asyncio.Task[None] | None = None
+        self._placer = Placer(self._thread, self.options, lambda tp: self.resume_partitions({tp}), self.crash)
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -130,20 +129,23 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(self.options.rebalance_timeout_s / 2):
-                while self._unacked_messages:
+                while self._unacked_messages:  # noqa: ASYNC110 - a set tells nobody that it is empty
                     await asyncio.sleep(DRAIN_POLL_S)
 
     # Assignments and seeks.
 
+    @property
+    def placed(self) -> asyncio.Event:
+        """Set while every assigned partition has been put where its sink wants it."""
+        return self._placer.placed
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish, commit, and only then forget (Faust forgets first)."""
-        self.placed.clear()
-        self._stop_placing()
+        self._placer.stop()
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self.ledger.forget(tp)
-            self._thread.shares.forget(tp)
-            self._thread.places.pop(tp, None)
+            self._thread.forget(tp)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         await super().on_partitions_assigned(assigned, generation_id)
@@ -152,40 +154,12 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
 
     async def perform_seek(self) -> None:
         """Begin to place the assigned partitions; each is read as soon as it has its place."""
-        self._stop_placing()
         tps = self.assignment()
         for tp in tps:
             self.ledger.forget(tp)
         self._buffered_partitions.clear()
         self.pause_partitions(tps)
-        self._placing = asyncio.create_task(self._place_all(tps, self.app.consumer_generation_id))
-
-    def _stop_placing(self) -> None:
-        if self._placing is not None:
-            self._placing.cancel()
-
-    async def _place_all(self, tps: set[TP], epoch: int) -> None:
-        try:
-            wanted = await self.options.where(tps, epoch) if self.options.where and tps else {}
-            await asyncio.gather(*(self._place(tp, wanted.get(tp)) for tp in tps))
-        except Exception as error:
-            await self.crash(error)
-            raise
-        self.placed.set()
-
-    async def _place(self, tp: TP, offset: int | None) -> None:
-        """Retries until Kafka answers; a partition that was deleted holds up nobody but itself."""
-        failing = False
-        while offset is None:
-            try:
-                offset = await self._thread.start_offset(tp)
-            except Exception as error:  # whatever Kafka's answer was, the partition stays paused until it is a good one
-                if not failing:
-                    log.warning("placing_failed", topic=tp.topic, partition=tp.partition, error=repr(error))
-                failing = True
-                await asyncio.sleep(PLACING_RETRY_S)
-        if await self._thread.place(tp, offset):
-            self.resume_partitions({tp})
+        self._placer.begin(tps, self.app.consumer_generation_id)
 
     async def seek(self, partition: TP, offset: int) -> None:
         """Read `partition` on from `offset`; its batches in flight become stale and are never committed."""
@@ -194,6 +168,13 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
             self.ledger.forget(partition)  # what was handed out while the thread was at it
             log.info("partition_moved", topic=partition.topic, partition=partition.partition, offset=offset)
 
+    def log_restarted(self, tp: TP, first_offset: int) -> None:
+        """Called by the thread: the partition has records before the place where it was read."""
+        if tp in self.assignment():
+            self.pause_partitions({tp})
+            self.ledger.forget(tp)
+            self._placer.log_restarted(tp, first_offset, self.app.consumer_generation_id)
+
     async def on_stop(self) -> None:
-        self._stop_placing()
+        self._placer.stop()
         await super().on_stop()

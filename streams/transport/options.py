@@ -29,6 +29,7 @@ class TransportOptions:
     each; one that is left out goes on where it was committed. It waits for its store by itself.
     `drain`: called before partitions are let go and at the stop; returns when the batches at work are finished or
     abandoned, within less than the rebalance timeout.
+    `on_held`: told how many partitions are held, see `streams.transport.placing`.
     `instance_id`: this worker's name in the group (static membership); None: a new member at every start.
     """
 
@@ -38,6 +39,7 @@ class TransportOptions:
     turns: Turns = field(default_factory=Turns)
     where: Where | None = None
     drain: Callable[[], Awaitable[None]] | None = None
+    on_held: Callable[[int], None] | None = None
     instance_id: str | None = None
     max_partition_fetch_bytes: int = 1024 * 1024
     fetch_wait_ms: int = 100

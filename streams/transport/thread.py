@@ -46,6 +46,8 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
         self.shares = FairShares(self.options.tenant_of, self.options.turns, self.consumer.ledger.at_work)
         self.places: dict[TP, int] = {}
         self._next_place = count(1)
+        self._next_offsets: dict[TP, int] = {}
+        self._restarted: set[TP] = set()  # partitions with records before their place, until they have another
         self._more = asyncio.Event()
         self._held_back = True
         self._commit_failing = False
@@ -93,7 +95,7 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
         await self.call_thread(self._ensure_consumer().subscribe, **wanted, listener=self._rebalance_listener)
 
     async def fetch(self, timeout_s: float) -> list[Fetched]:
-        """What has arrived and may be handed out; waits up to `timeout_s` for the first. Raises ConsumerStoppedError."""
+        """What has arrived and is due; waits up to `timeout_s` for the first. Raises ConsumerStoppedError."""
         fetched: list[Fetched] = await self.call_thread(self._fetch, timeout_s)
         return fetched
 
@@ -160,7 +162,19 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
             return []
         if not result.has_more():
             self._release(fetcher, tp)
+        if records and records[0].offset < self._next_offsets.get(tp, 0):
+            if tp not in self._restarted:
+                self._restarted.add(tp)
+                self.consumer.loop.call_soon_threadsafe(self.consumer.log_restarted, tp, records[0].offset)
+            return []
+        if records:
+            self._next_offsets[tp] = records[-1].offset + 1
         return records
+
+    def forget(self, tp: TP) -> None:
+        """The partition is not ours any more."""
+        self.shares.forget(tp)
+        self.places.pop(tp, None)
 
     def _drop_errors(self, fetcher: Fetcher) -> None:
         failed = {tp: found for tp, found in fetcher._records.items() if isinstance(found, FetchError)}
@@ -185,6 +199,8 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
         except IllegalStateError:
             return False
         self.places[tp] = next(self._next_place)
+        self._next_offsets[tp] = offset
+        self._restarted.discard(tp)
         return True
 
     async def start_offset(self, tp: TP) -> int:

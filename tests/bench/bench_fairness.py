@@ -155,7 +155,7 @@ class Measured:
 
 async def applied(redis: Redis, tenant: str) -> int:
     """How many raw records of a tenant the features have taken: the fences' offsets, summed."""
-    fences = await redis.hgetall(f"{tenant}:fence:features")
+    fences: dict[bytes, bytes] = await redis.hgetall(f"{tenant}:fence:features")
     return sum(int(fence.split(b":")[1]) + 1 for fence in fences.values())
 
 

@@ -5,12 +5,17 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
+from aiokafka.admin import NewTopic
 from faust.types import TP
 
+from schemas.metrics import PARTITIONS_HELD
 from schemas.topics import raw_topic
+from streams.transport import Batch
 from tests.streams.live import (
     Recorder,
     admin_client,
@@ -136,6 +141,73 @@ async def test_a_deleted_topic_stops_nobody(kafka: str, tenant: str) -> None:
     assert sum(entry["log_level"] in ("warning", "error") for entry in logs) <= 2
 
 
+async def test_a_log_that_began_anew_is_held_until_the_sink_gives_way(kafka: str, tenant: str) -> None:
+    topic, other, step = raw_topic(tenant), f"{tenant}-other", Fenced(tenant)
+    for name in (tenant, other):
+        await make_topic(kafka, raw_topic(name), partitions=1)
+    await fill(kafka, topic, 10, partitions=1)
+    config = make_config(kafka)
+    async with running(config, step):
+        await step.wait_for(10)
+        await make_anew(kafka, topic)
+        with structlog.testing.capture_logs() as logs:
+            await fill(kafka, topic, 3, partitions=1)
+            await _until(lambda: _is_held(1))
+            await fill(kafka, raw_topic(other), 1, partitions=1)
+            step.tenant = other
+            await step.wait_for(11)
+            await asyncio.sleep(3)  # long enough for a loop of errors to show
+        assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["partition_held"]
+        step.tenant = tenant
+        step.fences.clear()
+        await step.wait_for(14)
+        await _until(lambda: _is_held(0))
+    assert [record.offset for record in step.records if record.topic == topic] == [*range(10), 0, 1, 2]
+
+
+async def test_a_log_that_began_anew_is_read_where_the_sink_has_no_fence(kafka: str, tenant: str) -> None:
+    topic, step = raw_topic(tenant), Recorder(tenant)
+    await make_topic(kafka, topic, partitions=1)
+    await fill(kafka, topic, 10, partitions=1)
+    async with running(make_config(kafka), step):
+        await step.wait_for(10)
+        await make_anew(kafka, topic)
+        await fill(kafka, topic, 3, partitions=1)
+        await step.wait_for(13)
+    assert step.offsets(0) == [*range(10), 0, 1, 2]
+
+
+async def test_a_worker_restarted_under_its_name_keeps_its_partitions(kafka: str, tenant: str) -> None:
+    topic, config = raw_topic(tenant), make_config(kafka, session_timeout_s=20.0)
+    await make_topic(kafka, topic, partitions=4)
+    stays, before, after = Fenced(tenant), Fenced(tenant), Fenced(tenant)
+    async with running(replace(config, instance_id="stays"), stays):
+        async with running(replace(config, instance_id="restarts"), before):
+            await _until(lambda: _reads(before, topic, 2))
+            await _until(lambda: _reads(stays, topic, 2))
+            assigned = len(stays.assigned)
+        async with running(replace(config, instance_id="restarts"), after):
+            await fill(kafka, topic, 10, partitions=4)
+            await after.wait_for(20)
+            await stays.wait_for(20)
+            assert len(stays.assigned) == assigned, "no rebalance"
+            assert after.assigned[-1] == before.assigned[-1], "the same partitions, in the same generation"
+
+
+async def test_a_worker_stops_within_ten_seconds_under_load(kafka: str, tenant: str) -> None:
+    topic, step, enough = raw_topic(tenant), Recorder(tenant), asyncio.Event()
+    await make_topic(kafka, topic)
+    await fill(kafka, topic, 20_000)
+    filling = asyncio.create_task(fill_until(kafka, topic, enough, partitions=2))
+    async with running(make_config(kafka), step):
+        await step.wait_for(1000)
+        step.gates[1].clear()  # a batch that does not end
+        stopping_at = time.monotonic()
+    assert time.monotonic() - stopping_at < 10
+    enough.set()
+    await filling
+
+
 async def test_nothing_is_lost_when_workers_come_and_go(kafka: str, tenant: str) -> None:
     topic, config = raw_topic(tenant), make_config(kafka, max_batch_records=50)
     steps = [Recorder(tenant) for _ in range(3)]
@@ -184,6 +256,39 @@ async def test_a_killed_worker_loses_nothing(kafka: str, tenant: str, tmp_path: 
     for partition in range(2):
         offsets = step.offsets(partition)
         assert offsets == list(range(offsets[0], 3000)), "the new owner reads on without a gap"
+
+
+class Fenced(Recorder):
+    """Wants every partition behind what it has seen, as a sink with a fence does."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(tenant)
+        self.fences: dict[TP, int] = {}
+        self.assigned: list[tuple[frozenset[TP], int]] = []
+
+    async def where(self, tps: Collection[TP], epoch: int) -> Mapping[TP, int]:
+        self.assigned.append((frozenset(tp for tp in tps if tp.topic == raw_topic(self.tenant)), epoch))
+        return {tp: self.fences.get(tp, 0) for tp in tps}
+
+    async def process(self, batch: Batch) -> int | None:
+        read_on = await super().process(batch)
+        self.fences[batch.tp] = batch.next_offset
+        return read_on
+
+
+async def make_anew(kafka: str, topic: str) -> None:
+    async with admin_client(kafka) as admin:
+        await admin.delete_topics([topic])
+        await asyncio.sleep(0.5)
+        await admin.create_topics([NewTopic(topic, 1, 1)])
+
+
+async def _is_held(count: int) -> bool:
+    return bool(PARTITIONS_HELD.labels("judge")._value.get() == count)
+
+
+async def _reads(step: Fenced, topic: str, partitions: int) -> bool:
+    return bool(step.assigned) and len(step.assigned[-1][0]) == partitions
 
 
 async def _is_committed(kafka: str, group: str, topic: str, wanted: dict[int, int]) -> bool:
