@@ -6,7 +6,7 @@ What is left out: inactive items, those the caller excludes, and, where asked, t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import structlog
@@ -19,6 +19,7 @@ from ingest_api.errors import RequestRefused, StoreUnavailable
 from ingest_api.hit_rate import HitRate
 from ingest_api.pipelines import Pipelines
 from ingest_api.ranked_list import RankedItem, RankedList, keep_page_list, read_page_list
+from recommenders.hot_lists import DEEPEST, WHOLE_TENANT, hottest, list_of, rising
 from recommenders.read import LIST_SIZE, Reason, StoredList, fall_back, read_list, reason_text
 from recommenders.scenes import Pipeline, Scene
 from schemas.ids import new_request_id
@@ -40,6 +41,8 @@ return rows
 """
 _SIMILAR_TEXT: Final = {"en": "Similar to {name}", "zh": "与《{name}》相似"}
 
+HotKind = Literal["hot", "rising"]
+
 _decode_recent = msgspec.json.Decoder(tuple[str, str, int]).decode
 
 
@@ -57,6 +60,23 @@ class RecQuery:
     exclude_played: bool = False
     request_id: str | None = None
     language: str = "en"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HotQuery:
+    """What is asked. `scenario` global: the whole tenant's; `category`: only items of it."""
+
+    tenant: str
+    scenario: str
+    kind: HotKind = "hot"
+    category: str | None = None
+    size: int = 20
+    language: str = "en"
+
+    @property
+    def is_category_list(self) -> bool:
+        """Whether one list has the answer; every other is read deeper, and cut down by the catalogue."""
+        return self.category is not None and self.kind == "hot" and self.scenario == WHOLE_TENANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +128,27 @@ class RecommendService:
                 raise StoreUnavailable("Redis") from error
             return _without_redis(query, scene, pipeline)
 
-    async def hot(self, tenant: str, scenario: str, size: int, language: str) -> list[dict[str, Any]]:
-        """The hottest items of a scenario."""
-        keys = self._keys(tenant)
+    async def hot(self, query: HotQuery, now_ms: int) -> list[dict[str, Any]]:
+        """What is hot, or rising, at `now_ms`; nothing for a scenario that has no list."""
+        keys = self._keys(query.tenant)
         try:
-            rows: Any = await self._redis.zrevrange(
-                keys.key("hot:scenario", scenario), 0, LIST_SIZE - 1, withscores=True
-            )
-            ranked = [RankedItem(item.decode(), score, "hot", Reason("hot_scenario", scenario)) for item, score in rows]
-            return (await self._enrich(keys, ranked, language))[:size]
+            items = await self._enrich(keys, await self._ranked(keys, query, now_ms), query.language)
         except (RedisError, OSError) as error:
             raise StoreUnavailable("Redis") from error
+        if query.category is not None and not query.is_category_list:
+            items = [item for item in items if item["category"] == query.category]
+        return items[: query.size]
+
+    async def _ranked(self, keys: KeySpace, query: HotQuery, now_ms: int) -> list[RankedItem]:
+        size = LIST_SIZE if query.category is None or query.is_category_list else DEEPEST
+        if query.kind == "rising":
+            source, reason = "rising", Reason("rising")
+            ranked = await rising(self._redis, keys, query.scenario, now_ms, size)
+        else:
+            name = list_of(query.scenario, query.category)
+            source, reason = "hot", Reason(name[0].replace(":", "_"), "".join(name[1:]))
+            ranked = await hottest(self._redis, keys, name, now_ms, size)
+        return [RankedItem(item, score, source, reason) for item, score in ranked]
 
     async def _read(self, query: RecQuery, scene: str, pipeline: Pipeline) -> RecPage:
         keys = self._keys(query.tenant)

@@ -11,6 +11,7 @@ TEXTS: Final[dict[str, dict[str, str]]] = {  # code -> language -> template; {su
     "hot_category": {"en": "Popular in {subject}", "zh": "{subject}热门"},
     "hot_scenario": {"en": "Popular here right now", "zh": "当前场景热门"},
     "hot_global": {"en": "Popular right now", "zh": "当下热门"},
+    "rising": {"en": "Rising right now", "zh": "正在上升"},
     "new_item": {"en": "New", "zh": "新品"},
     "configured": {"en": "Our selection", "zh": "精选推荐"},
 }

@@ -14,7 +14,11 @@ MAY_IMPORT = {
     "ingest_api": {"schemas", "tracking_configs", "recommenders"},
     "infra": {"schemas", "tracking_configs", "recommenders", "streams", "ingest_api"},
 }
-READ_SIDE = {"recommenders.read", "recommenders.scenes"}  # what the doors may see of the recommenders
+READ_SIDE = {
+    "recommenders.hot_lists",
+    "recommenders.read",
+    "recommenders.scenes",
+}  # what the doors may see of the recommenders
 # Scenarios are data. The doors have the game's own form by contract, and infra has the demo's films.
 KNOWS_NO_SCENARIO = ("schemas", "tracking_configs", "recommenders", "streams", "infra/roles")
 

@@ -11,7 +11,7 @@ from ingest_api.errors import RequestRefused
 from ingest_api.http.answers import JsonResponse, coded
 from ingest_api.http.describe import errors
 from ingest_api.http.tenants import tenant_of
-from ingest_api.recommend import RecommendService, RecPage, RecQuery
+from ingest_api.recommend import HotKind, HotQuery, RecommendService, RecPage, RecQuery
 from schemas.limits import MAX_ID, MAX_SCENARIO_ID
 from schemas.metrics import REC_LATENCY, REC_REQUESTS
 
@@ -108,16 +108,31 @@ def recommend_router(deps: HttpDeps, service: RecommendService) -> APIRouter:
             }
         )
 
-    @router.get("/hot/{scenario:path}", summary="A scenario's hot list", responses=_FAILURES)
+    @router.get("/hot/{scenario:path}", summary="What is hot or rising in a scenario", responses=_FAILURES)
     async def hot(
         request: Request,
-        scenario: Annotated[str, Path(min_length=1, max_length=MAX_SCENARIO_ID)],
-        size: Annotated[int, Query(ge=1, le=100)] = 20,
+        scenario: Annotated[
+            str, Path(min_length=1, max_length=MAX_SCENARIO_ID, description="global: the whole tenant")
+        ],
+        kind: Annotated[HotKind, Query(description="rising: hotter lately than before")] = "hot",
+        category: Annotated[str | None, Query(min_length=1, max_length=MAX_ID)] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        size: Annotated[int | None, Query(ge=1, le=100, deprecated=True, description="as limit")] = None,
         language_code: Annotated[str, Query(max_length=35)] = "en",
         tenant_id: Annotated[str | None, Query(description="else the header X-Tenant-ID")] = None,
     ) -> JsonResponse:
-        items = await service.hot(tenant_of(request, default, tenant_id), scenario, size, language_code)
-        return coded({"items": items})
+        query = HotQuery(
+            tenant=tenant_of(request, default, tenant_id),
+            scenario=scenario,
+            kind=kind,
+            category=category,
+            size=size or limit,
+            language=language_code,
+        )
+        as_of = deps.clock()
+        items = await service.hot(query, as_of)
+        shown = [{name: value for name, value in item.items() if name != "is_active"} for item in items]
+        return coded({"items": shown, "as_of": as_of})
 
     return router
 

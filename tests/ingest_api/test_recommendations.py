@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from schemas.keys import KeySpace
+from tests.factories import NOON
 from tests.ingest_api.doors import http_door
 
 GAMES = "/api/v1/recommend/games"
@@ -174,11 +175,74 @@ async def test_the_post_form(door: httpx.AsyncClient, redis_client: Redis, keys:
     assert more["data"]["request_id"] == answer["data"]["request_id"]
 
 
+async def hot(door: httpx.AsyncClient, scenario: str, **parameters: Any) -> dict[str, Any]:
+    answer = await door.get(f"/api/v1/hot/{scenario}", params=parameters)
+    assert (answer.status_code, answer.json()["code"]) == (200, 0), answer.text
+    data: dict[str, Any] = answer.json()["data"]
+    return data
+
+
+async def hold(redis: Redis, keys: KeySpace, name: str, half_life_ms: int, scores: dict[str, float]) -> None:
+    """A hot list as the stream writes it, with the heat that its items have now."""
+    record: dict[Any, Any] = {name.removeprefix(keys.prefix): f"{NOON - half_life_ms}:{half_life_ms}:{NOON}"}
+    await redis.hset(keys.key("hot:landmarks"), mapping=record)
+    await redis.zadd(name, {item: 2 * heat for item, heat in scores.items()})
+
+
 async def test_a_hot_list(door: httpx.AsyncClient, redis_client: Redis, keys: KeySpace) -> None:
-    await redis_client.zadd(keys.key("hot:scenario", "vlog/feed"), {"x": 5, "y": 9, "z": 1})
+    await hold(redis_client, keys, keys.key("hot:scenario", "vlog/feed"), 1000, {"x": 5, "y": 9, "z": 1})
     await redis_client.hset(keys.key("item", "x"), "is_active", "0")
-    answer = (await door.get("/api/v1/hot/vlog%2Ffeed", params={"size": 2})).json()
-    assert [item["item_id"] for item in answer["data"]["items"]] == ["y", "z"]
+    await redis_client.hset(keys.key("item", "y"), mapping={"name": "Yes", "category": "slots"})
+    data = await hot(door, "vlog%2Ffeed", limit=2)
+    assert data["as_of"] == NOON
+    assert [(item["item_id"], item["score"]) for item in data["items"]] == [("y", 9.0), ("z", 1.0)]
+    assert (data["items"][0]["name"], data["items"][0]["category"]) == ("Yes", "slots")
+    assert [item["item_id"] for item in (await hot(door, "vlog%2Ffeed", size=1))["items"]] == ["y"]
+
+
+async def test_the_tenants_hot_list_and_a_categorys(
+    door: httpx.AsyncClient, redis_client: Redis, keys: KeySpace
+) -> None:
+    await hold(redis_client, keys, keys.key("hot:global"), 1000, {"x": 5, "y": 9})
+    await hold(redis_client, keys, keys.key("hot:category", "slots"), 1000, {"s": 3})
+    await hold(redis_client, keys, keys.key("hot:scenario", "feed"), 1000, {"x": 2, "y": 1})
+    await redis_client.hset(keys.key("item", "y"), "category", "slots")
+    assert [item["item_id"] for item in (await hot(door, "global"))["items"]] == ["y", "x"]
+    of_category = (await hot(door, "global", category="slots"))["items"]
+    assert [(item["item_id"], item["reason"]) for item in of_category] == [("s", "Popular in slots")]
+    assert [item["item_id"] for item in (await hot(door, "feed", category="slots"))["items"]] == ["y"]
+
+
+@pytest.mark.parametrize(("scenario", "ids"), [("global", ()), ("feed", ("feed",))])
+async def test_what_rises(
+    door: httpx.AsyncClient, redis_client: Redis, keys: KeySpace, scenario: str, ids: tuple[str, ...]
+) -> None:
+    kind = "hot:global" if scenario == "global" else "hot:scenario"
+    await hold(redis_client, keys, keys.key(kind, *ids), 8000, {"new": 90, "old": 970, "other": 100})
+    await hold(redis_client, keys, keys.key(f"{kind}_short", *ids), 1000, {"new": 60, "old": 100, "other": 50})
+    await redis_client.hset(keys.key("item", "other"), "category", "slots")
+    data = await hot(door, scenario, kind="rising", language_code="zh")
+    assert [(item["item_id"], item["score"]) for item in data["items"]] == [("new", 4.0), ("other", 400 / 130)]
+    assert (data["items"][0]["recall_source"], data["items"][0]["reason"]) == ("rising", "正在上升")
+    of_category = await hot(door, scenario, kind="rising", category="slots")
+    assert [item["item_id"] for item in of_category["items"]] == ["other"]
+
+
+@pytest.mark.parametrize("kind", ["hot", "rising"])
+async def test_an_unknown_scenario_has_an_empty_hot_list(door: httpx.AsyncClient, kind: str) -> None:
+    assert await hot(door, "nowhere", kind=kind) == {"items": [], "as_of": NOON}
+
+
+@pytest.mark.parametrize("parameters", [{"kind": "cold"}, {"limit": 0}, {"limit": 101}, {"category": ""}])
+async def test_a_hot_list_that_cannot_be_asked_for(door: httpx.AsyncClient, parameters: dict[str, Any]) -> None:
+    answer = await door.get("/api/v1/hot/feed", params=parameters)
+    assert (answer.status_code, answer.json()["code"]) == (400, 20001)
+
+
+async def test_without_redis_no_hot_list_is_known() -> None:
+    async with http_door(default_tenant="acme") as door:
+        answer = await door.get("/api/v1/hot/feed")
+    assert (answer.status_code, answer.json()["code"]) == (503, 10003)
 
 
 async def test_without_redis_there_is_no_answer_but_the_configured(tmp_path: Any) -> None:
