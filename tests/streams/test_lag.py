@@ -79,8 +79,8 @@ async def wait_for_records(board: LagBoard, tenant: str, records: int | None) ->
 async def test_a_worker_reports_what_waits_and_how_long_it_has(kafka: str, tenant: str) -> None:
     board, step = LagBoard(), Recorder(tenant)
     config = make_config(kafka, max_batch_records=10)
-    await make_topic(kafka, raw_topic(tenant))
-    await fill(kafka, raw_topic(tenant), 100)
+    await make_topic(kafka, raw_topic(tenant), partitions=1)
+    await fill(kafka, raw_topic(tenant), 100, partitions=1)
     filled = time.time()
     step.gates[0].clear()
     async with worker(lambda: reporting(config, step, board)):
