@@ -114,7 +114,7 @@ async def look(kafka: AIOKafkaConsumer, at_work: Collection[TP]) -> Look:
     if subscription is None or subscription.assignment is None:
         return found
     for tp in subscription.assignment.tps:
-        # The consumer's own face asks at every call whether the partition is assigned, at ten times the cost.
+        # The consumer's own face asks at every call whether the partition is assigned, at five times the cost.
         state = subscription.assignment.state_value(tp)
         if state.highwater is None or not state.has_valid_position:
             continue
