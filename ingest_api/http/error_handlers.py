@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from ingest_api.api_codes import ApiCode
 from ingest_api.errors import BrokerUnavailable, RequestRefused, StoreUnavailable
@@ -89,7 +90,16 @@ async def _http(request: Request, error: Any) -> JsonResponse:
     message = _MESSAGES.get(status, str(error.detail))
     issue = {400: Code.INVALID_JSON, 413: Code.TOO_LARGE}.get(status)
     found = (Issue("", issue, message),) if issue else ()
-    return failed(request.url.path, status, message, code=code, errors=found, headers=error.headers)
+    headers = {"Allow": _methods(request)} if status == 405 else error.headers
+    return failed(request.url.path, status, message, code=code, errors=found, headers=headers)
+
+
+def _methods(request: Request) -> str:
+    """Every method that the path has; the router's own error names those of one call only."""
+    scopes = {method: {**request.scope, "method": method} for method in ("DELETE", "GET", "POST", "PUT")}
+    routes = request.app.routes
+    found = [name for name, scope in scopes.items() if any(each.matches(scope)[0] is Match.FULL for each in routes)]
+    return ", ".join(found)
 
 
 async def _refused(request: Request, error: Any) -> JsonResponse:
