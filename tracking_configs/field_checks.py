@@ -137,6 +137,8 @@ def _default_problems(field: FieldSpec) -> Iterator[Problem]:
     """A default is documentation, but it must not teach what the judge refuses."""
     if field.default is None:
         return
+    if field.enum_values is not None and field.field_type not in _BELONGS_TO["enum_values"]:  # said of the enum itself
+        return
     try:
         matches = compile_pattern(field.pattern).search if field.pattern is not None else None
     except re2.error:  # said of the pattern itself
