@@ -16,6 +16,7 @@ from ingest_api.http.error_handlers import add_error_handlers
 from ingest_api.http.game_routes import game_router
 from ingest_api.http.health_routes import health_router
 from ingest_api.http.middleware import Bounded, Observed
+from ingest_api.http.openapi_parts import with_nulls
 from ingest_api.http.recommend_describe import SCHEMAS as RECOMMEND_SCHEMAS
 from ingest_api.http.recommend_routes import recommend_router
 from ingest_api.http.track_routes import track_router
@@ -84,6 +85,7 @@ def _describe(app: FastAPI) -> None:
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             schemas |= SCHEMAS | CONFIG_SCHEMAS | RECOMMEND_SCHEMAS
-        return app.openapi_schema or document
+            app.openapi_schema = with_nulls(document)
+        return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -134,11 +134,9 @@ _EXAMPLES: Final[dict[str, Any]] = msgspec.json.decode(
 )
 
 
-def one(schema: str, status: int = 200, example: Any = None, description: str = "") -> dict[int | str, Schema]:
+def one(schema: str, status: int = 200) -> dict[int | str, Schema]:
     """A call's good answer."""
-    shown = example if example is not None else _EXAMPLES.get(schema)
-    content: Schema = {"schema": ref(schema)} | ({"example": shown} if shown is not None else {})
-    return {status: {"description": description or f"The {schema}", "content": {"application/json": content}}}
+    return {status: json_body(ref(schema), _EXAMPLES[schema], f"The {schema}")}
 
 
 def page(schema: str) -> dict[int | str, Schema]:

@@ -6,6 +6,8 @@ from ingest_api.api_codes import ApiCode
 
 Schema = dict[str, Any]
 
+_NULL: Final = "␀"
+
 TRACE_ID: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 ISSUE_EXAMPLE: Final[Schema] = {"field": "user_id", "code": "missing", "message": "user_id is required"}
 
@@ -24,8 +26,22 @@ def ref(name: str) -> Schema:
 
 def json_body(schema: Schema, example: Any, description: str = "") -> Schema:
     """A request body or an answer in JSON."""
-    content = {"application/json": {"schema": schema, "example": example}}
+    content = {"application/json": {"schema": schema, "example": _exchanged(example, None, _NULL)}}
     return {"content": content, "description": description} if description else {"content": content}
+
+
+def with_nulls(document: Schema) -> Schema:
+    """The document with the nulls of its examples. FastAPI drops every null, so a mark stands in their place."""
+    found: Schema = _exchanged(document, _NULL, None)
+    return found
+
+
+def _exchanged(value: Any, old: Any, new: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _exchanged(each, old, new) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_exchanged(each, old, new) for each in value]
+    return new if value == old else value
 
 
 def coded_answer(data: Schema) -> Schema:

@@ -75,7 +75,7 @@ def recommend_router(deps: HttpDeps, service: RecommendService) -> APIRouter:
     @router.get("/recommend/games", **GAMES)
     async def recommend_games(
         request: Request,
-        user_id: Annotated[str, Query(min_length=1, max_length=MAX_ID)],
+        user_id: Annotated[str, Query(min_length=1, max_length=MAX_ID, examples=["u1"])],
         scene: Annotated[str, Query(min_length=1, max_length=MAX_ID)] = "home",
         game_id: Annotated[str | None, Query(min_length=1, max_length=MAX_ID, description="for scene similar")] = None,
         page: Annotated[int, Query(ge=1, le=MAX_EXCLUDED)] = 1,
@@ -111,7 +111,7 @@ def recommend_router(deps: HttpDeps, service: RecommendService) -> APIRouter:
     @router.get("/hot/{scenario:path}", **HOT)
     async def hot(
         request: Request,
-        scenario: Annotated[str, Path(min_length=1, max_length=MAX_SCENARIO_ID)],
+        scenario: Annotated[str, Path(min_length=1, max_length=MAX_SCENARIO_ID, examples=["game"])],
         size: Annotated[int, Query(ge=1, le=100)] = 20,
         language_code: Annotated[str, Query(max_length=35)] = "en",
         tenant_id: Annotated[str | None, Query(description="else the header X-Tenant-ID")] = None,
