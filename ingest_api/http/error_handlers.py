@@ -58,7 +58,11 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def issues(details: Sequence[Any]) -> tuple[Issue, ...]:
     """Pydantic's errors as ours; the path is that of the body's field, or the parameter's name."""
-    return tuple(Issue(_path(detail["loc"]), _code(detail["type"]), detail["msg"]) for detail in details)
+    return tuple(Issue(_path(detail["loc"]), _code(detail["type"]), _words(detail)) for detail in details)
+
+
+def _words(detail: Any) -> str:
+    return "there is no such part" if detail["type"] == "extra_forbidden" else str(detail["msg"])
 
 
 def internal_error(path: str, error: Exception) -> JsonResponse:
@@ -68,10 +72,9 @@ def internal_error(path: str, error: Exception) -> JsonResponse:
 
 
 def _path(location: Sequence[Any]) -> str:
-    parts = [
-        str(part) for part in location if not isinstance(part, str) or part not in {"body", "query", "path", "header"}
-    ]
-    return ".".join(parts)
+    """As the rest of the platform writes it: `optional_fields[0].max_value`."""
+    parts = location[1:] if location and location[0] in {"body", "query", "path", "header"} else location
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
 
 
 def _code(kind: str) -> Code:
