@@ -21,7 +21,19 @@ _STRUCTS: Final = (Template, TrackingConfig, Change, Preview, Suggestion, Qualit
 SCHEMAS: Final[dict[str, Schema]] = {
     **msgspec.json.schema_components(_STRUCTS, ref_template="#/components/schemas/{name}")[1],
     "ChangedConfig": {
-        "allOf": [ref("TrackingConfig"), {"type": "object", "properties": {"change": ref("Change")}}],
+        "allOf": [
+            ref("TrackingConfig"),
+            {
+                "type": "object",
+                "properties": {
+                    "change": ref("Change"),
+                    "published": {
+                        "const": False,
+                        "description": "stored, and in force elsewhere once Kafka is back; absent where it is already",
+                    },
+                },
+            },
+        ],
         "description": "The config, and what this version changes for events",
     },
     "ConfigVersion": {
