@@ -23,6 +23,7 @@ from schemas.kafka import KafkaDsn
 DATABASE: Final = "millrace"
 CONNECT_TIMEOUT_S: Final = 3.0
 ANSWER_TIMEOUT_S: Final = 10.0
+MONGO_ANSWER_TIMEOUT_S: Final = 5.0  # only look-ups and small writes go there, and somebody waits for each
 RETRIES: Final = 3  # of one Redis command; who must not lose work waits and retries above this
 
 
@@ -83,7 +84,8 @@ def open_mongo(dsn: str) -> AsyncMongoClient[dict[str, Any]]:
         tz_aware=True,
         appname="millrace",
         connectTimeoutMS=int(CONNECT_TIMEOUT_S * 1000),
-        serverSelectionTimeoutMS=int(ANSWER_TIMEOUT_S * 1000),
+        serverSelectionTimeoutMS=int(CONNECT_TIMEOUT_S * 1000),
+        socketTimeoutMS=int(MONGO_ANSWER_TIMEOUT_S * 1000),
     )
 
 

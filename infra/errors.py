@@ -4,9 +4,11 @@ OperatorError
 ├── SettingsError       a setting is missing, misspelt or malformed
 ├── ServerAwayError     a server named in the settings does not answer
 ├── DemoDataError       the demo's data cannot be had
-├── ConfigFilesError    files hold no tracking configs             (infra/configs/files.py)
-├── ConfigApiError      the platform refused a call about configs  (infra/configs/client.py)
-└── ApplyError          a plan could not be carried out whole      (infra/configs/apply.py)
+└── ConfigsError        a command about tracking configs failed    (infra/configs/errors.py)
+    ├── ConfigFilesError    files hold no tracking configs
+    ├── ConfigApiError      the platform refused the call
+    ├── NeedsLeaveError     the plan holds a breaking change that nobody allowed
+    └── ApplyError          the plan could not be carried out whole
 """
 
 

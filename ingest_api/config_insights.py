@@ -101,8 +101,7 @@ class ConfigInsights:
         parts = await self.draft_parts(tenant, scenario)
         if await self._service.store.get(tenant, scenario) is None:
             then = await self._service.candidate(tenant, scenario, parts)
-            made = await self._service.create(draft_of(then), by)
-            applied = Applied(made, compare(made, made))
+            applied = await self._service.create(draft_of(then), by)
         else:
             applied = await self._service.update(tenant, scenario, parts, guard, by)
         await self._service.store.delete_draft(tenant, scenario)

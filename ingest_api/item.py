@@ -4,14 +4,17 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from schemas.limits import MAX_ID
 
 MAX_TAGS: Final = 100
 MAX_ATTRIBUTES: Final = 100
 
-ItemId = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
+# No control character, nor what stands in the place of bytes that are not UTF-8.
+ID_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f\ufffd]+$"
+
+ItemId = Annotated[str, Field(min_length=1, max_length=MAX_ID, pattern=ID_PATTERN)]
 Name = Annotated[str, Field(max_length=MAX_ID)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -24,7 +27,22 @@ def _as_ms(value: Any) -> Any:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-Moment = Annotated[int, BeforeValidator(_as_ms), Field(ge=0, lt=10**14)]
+_EXAMPLE: Final[dict[str, Any]] = {
+    "name": "Seven",
+    "category": "slots",
+    "provider": "acme",
+    "tags": ["fun"],
+    "rtp": 96.5,
+    "volatility": "high",
+    "published_at": 1_700_000_000_000,
+    "attributes": {"lines": 20},
+}
+
+_MOMENT_SCHEMA: Final = {
+    "anyOf": [{"type": "integer", "minimum": 0, "exclusiveMaximum": 10**14}, {"type": "string", "format": "date-time"}]
+}
+
+Moment = Annotated[int, BeforeValidator(_as_ms), Field(ge=0, lt=10**14), WithJsonSchema(_MOMENT_SCHEMA)]
 
 
 class ItemBody(BaseModel):
@@ -50,11 +68,15 @@ class ItemBody(BaseModel):
 class Item(ItemBody):
     """A whole item."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE | {"item_id": "g7"}]})
+
     item_id: ItemId
 
 
 class ItemPut(ItemBody):
     """An item whose id the path names; the body may repeat it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     item_id: ItemId | None = None
 

@@ -41,8 +41,8 @@ async def last_records(
 
     Looked for among the last `n` offsets of each partition, as these ended when the call began. No more than
     `max_bytes` of keys and values are held: where they do not fit, there are fewer records, the newest. A topic that
-    does not exist has none. Raises KafkaError, OSError or TimeoutError where Kafka does not answer, or has not sent all of
-    it after `timeout_s` seconds.
+    does not exist has none. Raises KafkaError, OSError or TimeoutError where Kafka does not answer, or has not sent
+    all of it after `timeout_s` seconds.
     """
     reading = asyncio.create_task(_read_tail(kafka, topic, n, since_ms, timeout_s, max_bytes))
     try:

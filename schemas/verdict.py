@@ -40,7 +40,10 @@ class Code(StrEnum):
     TIMESTAMP_TOO_OLD = "timestamp_too_old", "the event is older than the year 2000"
     TIMESTAMP_IN_FUTURE = "timestamp_in_future", "the event is more than 24 h in the future"
     AMBIGUOUS_SCENARIO_DATA = "ambiguous_scenario_data", "scenario_data has not exactly one known key"
-    UNKNOWN_FIELD = "unknown_field", "a top-level field is not part of an event and is not stored"
+    UNKNOWN_FIELD = (
+        "unknown_field",
+        "a field of the event, a key of scenario_data or a part of a call that there is not",
+    )
     EVENT_ID_MISSING = "event_id_missing", "a raw Kafka event had no event_id; one was made from its position"
     # The event against its tracking config.
     NO_TRACKING_CONFIG = "no_tracking_config", "no tracking config exists for this tenant and scenario"

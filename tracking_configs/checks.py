@@ -30,14 +30,14 @@ def _problems(draft: ConfigDraft) -> Iterator[Problem]:
         yield Problem("tenant_id", "not a tenant's name: [a-z0-9][a-z0-9_-]{0,62}, and not reserved")
     if not 1 <= len(draft.scenario_id) <= MAX_SCENARIO_ID:
         yield Problem("scenario_id", f"expected 1 to {MAX_SCENARIO_ID} characters")
-    if "/" in draft.scenario_id or not draft.scenario_id.isprintable():
-        # It is part of the config's address, and of its key on the change topic.
-        yield Problem("scenario_id", "expected printable characters and no slash")
+    if "/" in draft.scenario_id or not draft.scenario_id.isprintable() or not draft.scenario_id.strip(" ."):
+        # It is part of the config's address, where . and .. mean another one, and of its key on the change topic.
+        yield Problem("scenario_id", "expected printable characters, not dots and spaces alone, and no slash")
     if draft.scenario_type != CUSTOM and draft.scenario_type not in load_templates():
         kinds = ", ".join((*load_templates(), CUSTOM))
         yield Problem("scenario_type", f"unknown type {draft.scenario_type!r}: there are {kinds}")
-    if not 1 <= len(draft.name) <= MAX_TEXT:
-        yield Problem("name", f"expected 1 to {MAX_TEXT} characters")
+    if not 1 <= len(draft.name) <= MAX_TEXT or not draft.name.isprintable():
+        yield Problem("name", f"expected 1 to {MAX_TEXT} printable characters")
     if len(draft.description) > MAX_TEXT:
         yield Problem("description", f"expected at most {MAX_TEXT} characters")
     if draft.enforcement not in ENFORCEMENTS:
@@ -53,6 +53,8 @@ def _action_problems(draft: ConfigDraft) -> Iterator[Problem]:
     if len(draft.actions) > MAX_ACTIONS:
         yield Problem("actions", f"{len(draft.actions)} are more than {MAX_ACTIONS}")
     for index, action in enumerate(draft.actions[:MAX_ACTIONS]):
+        if action in draft.actions[:index]:
+            yield Problem(f"actions[{index}]", f"{action[:MAX_NAME]!r} stands twice")
         if not is_name(action):
             yield Problem(f"actions[{index}]", f"{action[:MAX_NAME]!r} is not a name: [a-z][a-z0-9_]{{0,63}}")
 
@@ -60,7 +62,8 @@ def _action_problems(draft: ConfigDraft) -> Iterator[Problem]:
 def _list_problems(draft: ConfigDraft) -> Iterator[Problem]:
     count = len(draft.required_fields) + len(draft.optional_fields)
     if count > MAX_FIELDS:
-        yield Problem("required_fields", f"{count} fields are more than {MAX_FIELDS}")
+        longer = max(("required_fields", "optional_fields"), key=lambda place: len(getattr(draft, place)))
+        yield Problem(longer, f"{count} fields are more than {MAX_FIELDS}")
         return
     actions = known_actions(draft)
     seen: set[str] = set()

@@ -69,4 +69,4 @@ async def _reachable() -> AsyncIterator[None]:
     try:
         yield
     except (ConnectionFailure, ExecutionTimeout) as error:
-        raise ConfigStoreUnavailableError(type(error).__name__) from error
+        raise ConfigStoreUnavailableError from error

@@ -113,7 +113,7 @@ class NothingToSuggestError(ConfigError):
 
 
 class BreakingChangeError(ConfigError):
-    """The change would break clients, and is not applied; `problems` say what would newly warn or reject."""
+    """The change would break clients and is not applied; `errors` say what would newly warn or be rejected."""
 
     status = 409
     code = "breaking_change"
@@ -125,7 +125,7 @@ class BreakingChangeError(ConfigError):
 
 
 class VersionConflictError(ConfigError):
-    """Another version is current than the caller saw, `current`; or another writer was faster."""
+    """Another version is current than the caller saw, or another writer was faster."""
 
     status = 412
     code = "version_conflict"
@@ -144,8 +144,8 @@ class ConfigStoreUnavailableError(ConfigError):
     code = "store_unavailable"
     retryable = True
 
-    def __init__(self, why: str) -> None:
-        super().__init__(f"the store of tracking configs is away: {why}")
+    def __init__(self) -> None:
+        super().__init__("MongoDB, the store of tracking configs, does not answer: try again in a moment")
 
 
 class EventsUnavailableError(ConfigError):

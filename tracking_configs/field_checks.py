@@ -5,11 +5,13 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
 import re2
 
-from schemas.limits import INT64_MAX, INT64_MIN
+from schemas.limits import INT64_MAX, INT64_MIN, MAX_NESTING
 from tracking_configs.errors import Problem
 from tracking_configs.field_rules import explain_field
+from tracking_configs.json_text import is_too_deep
 from tracking_configs.template import FieldSpec
 
 FIELD_TYPES: Final = ("integer", "number", "string", "boolean", "array", "object")
@@ -135,7 +137,12 @@ def _enum_problems(field: FieldSpec) -> Iterator[Problem]:
 
 def _default_problems(field: FieldSpec) -> Iterator[Problem]:
     """A default is documentation, but it must not teach what the judge refuses."""
+    if isinstance(field.default, dict | list) and is_too_deep(msgspec.json.encode(field.default)):
+        yield Problem("default", f"nested more than {MAX_NESTING} deep")
+        return
     if field.default is None:
+        return
+    if field.enum_values is not None and field.field_type not in _BELONGS_TO["enum_values"]:  # said of the enum itself
         return
     try:
         matches = compile_pattern(field.pattern).search if field.pattern is not None else None

@@ -87,6 +87,8 @@ def _range_issues(spec: FieldSpec, value: Any, path: str) -> Iterator[Issue]:
             (False, True): f"at most {high}",
             (False, False): "a number of 64 bits",
         }[given]
+        if integer and not INT64_MIN <= value <= INT64_MAX:
+            bounds = "a number of 64 bits"
         yield Issue(path, Code.OUT_OF_RANGE, f"expected {bounds}, got {shortened(str(value))}")
 
 

@@ -1,7 +1,7 @@
 """A config as JSON Schema 2020-12: what is valid by it gets no warning from the judge, and the other way round.
 
 What it cannot say is left to the judge: the bound on times to come, size and depth, whether a raw event has an id.
-Patterns are RE2; what RE2 and ECMA-262 share means the same in both.
+Patterns are translated from RE2; one that has no counterpart in ECMA-262 is left to the judge, and said in `$comment`.
 """
 
 from collections import defaultdict
@@ -10,6 +10,7 @@ from typing import Any, Final
 from schemas.limits import INT64_MAX, INT64_MIN, OLDEST_TIMESTAMP_MS
 from tracking_configs.base import BASE_FIELDS, CONTEXT_FIELDS
 from tracking_configs.compiler import required_fields
+from tracking_configs.ecma_pattern import ecma_pattern
 from tracking_configs.model import TrackingConfig, known_actions, payload_key
 from tracking_configs.template import CUSTOM, FieldSpec
 
@@ -50,12 +51,21 @@ def field_schema(spec: FieldSpec, *, nullable: bool) -> Schema:
     if spec.field_type == "object":
         return schema | _given(additionalProperties=_item(spec))
     if spec.field_type == "string":
-        return schema | _given(minLength=spec.min_length, maxLength=spec.max_length, pattern=spec.pattern)
+        return schema | _given(minLength=spec.min_length, maxLength=spec.max_length) | _pattern(spec)
     low, high = (INT64_MIN, INT64_MAX) if spec.field_type == "integer" else (None, None)
     return schema | _given(
         minimum=low if spec.min_value is None else spec.min_value,
         maximum=high if spec.max_value is None else spec.max_value,
     )
+
+
+def _pattern(spec: FieldSpec) -> Schema:
+    if spec.pattern is None:
+        return {}
+    translated = ecma_pattern(spec.pattern)
+    if translated is None:
+        return {"$comment": f"the judge also wants a match of this RE2 pattern: {spec.pattern}"}
+    return {"pattern": translated}
 
 
 def _given(**keywords: Any) -> Schema:

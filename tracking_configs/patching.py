@@ -9,7 +9,8 @@ from tracking_configs.errors import InvalidConfigError, Problem
 from tracking_configs.model import ConfigDraft, TrackingConfig, draft_of, known_actions, parse_draft
 
 IDENTITY: Final = ("tenant_id", "scenario_id", "scenario_type")
-SET_BY_THE_PLATFORM: Final = ("version", "created_at", "updated_at", "change")  # so that what GET gave can be sent back
+# What an answer holds besides: it may stand in a PUT, so that what was read can be sent back.
+SET_BY_THE_PLATFORM: Final = ("version", "created_at", "updated_at", "change", "published")
 
 
 def patched(current: TrackingConfig, parts: dict[str, Any]) -> ConfigDraft:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-MAX_VALUES: Final = 200_000  # of one text, each alias counted as what it stands for; no config has as many
+MAX_VALUES: Final = 200_000  # of one YAML text, each alias counted as what it stands for
 MAX_DEPTH: Final = 32
 
 _RESOLVED: Final = {  # of YAML 1.2's core schema; the letters are those that such a word begins with
@@ -68,13 +68,13 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(f"{place}{error.problem or error.context}") from None
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(" ".join(str(error).split())) from None
-    return _plain(value)
+    return _plain(value, MAX_VALUES)
 
 
 def parse_json(text: str) -> Any:
     """The value of JSON text. Raises ValueError, saying where and what is wrong."""
     try:
-        return _plain(json.loads(text, object_pairs_hook=_object))
+        return _plain(json.loads(text, object_pairs_hook=_object), len(text))  # it holds no more than it is long
     except RecursionError as error:
         raise ValueError(str(error)) from None
 
@@ -96,11 +96,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _plain(value: Any) -> Any:
-    """The value itself, which holds nothing that JSON has not. Raises ValueError."""
+def _plain(value: Any, most: int) -> Any:
+    """The value itself, which holds nothing that JSON has not, and at most so many values. Raises ValueError."""
     for count, each in enumerate(_values(value, 0)):
-        if count == MAX_VALUES:
-            raise ValueError(f"more than {MAX_VALUES} values")
+        if count == most:
+            raise ValueError(f"more than {most} values")
         if isinstance(each, float) and not math.isfinite(each):
             raise ValueError(f"{each} is not a number of JSON")
         if isinstance(each, str):

@@ -13,6 +13,7 @@ from tracking_configs.diff import compare
 from tracking_configs.errors import (
     BreakingChangeError,
     ConfigNotFoundError,
+    ConfigStoreUnavailableError,
     InvalidConfigError,
     Problem,
     TemplateNotFoundError,
@@ -47,10 +48,15 @@ class Guard(msgspec.Struct, frozen=True):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """A new version, and what it changes for events."""
+    """A new version, and what it changes for events; None for the first.
+
+    `published`: whether every process has it, or will within moments. False while Kafka is away: it is stored, in force
+    in this process, and published when Kafka is back.
+    """
 
     config: TrackingConfig
-    change: Change
+    change: Change | None
+    published: bool = True
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -102,22 +108,30 @@ class ConfigService:
         name: str,
         overrides: dict[str, Any] | None = None,
         by: Authorship = NOBODY,
-    ) -> TrackingConfig:
+    ) -> Applied:
         """A config made from a template. Raises TemplateNotFoundError, and what `create` raises."""
         return await self.create(from_template(self.template(template_id), tenant, scenario, name, overrides), by)
 
-    async def create(self, draft: ConfigDraft, by: Authorship = NOBODY) -> TrackingConfig:
+    async def create(self, draft: ConfigDraft, by: Authorship = NOBODY) -> Applied:
         """Version 1 of a config, in force. Raises InvalidConfigError, ConfigExistsError."""
         check_config(draft)
         now = self._clock()
         config = config_of(draft, version=1, created_at=now, updated_at=now, author=by.author, reason=by.reason)
         await self.store.create(config)
-        await self._put_in_force(config)
-        return config
+        return Applied(config, None, await self._put_in_force(config))
 
     async def get(self, tenant: str, scenario: str, version: int | None = None) -> TrackingConfig:
-        """The current version, or the one asked for. Raises ConfigNotFoundError."""
-        config = await self.store.get(tenant, scenario, version)
+        """The current version, or the one asked for. Raises ConfigNotFoundError.
+
+        While the store is away, the one in force here is answered for the current version.
+        """
+        try:
+            config = await self.store.get(tenant, scenario, version)
+        except ConfigStoreUnavailableError:
+            held = self._registry.get(tenant, scenario)
+            if version is not None or held is None:
+                raise
+            return held.config
         if config is None:
             raise ConfigNotFoundError(tenant, scenario, version)
         return config
@@ -151,30 +165,28 @@ class ConfigService:
         BreakingChangeError for a change that breaks clients where the guard, or a config that rejects, refuses it.
         """
         current = await self._seen(tenant, scenario, guard)
-        applied = self._next(current, parts, by)
-        refuses = current.enforcement == applied.config.enforcement == "reject" and guard.allow_breaking is None
-        if refuses or guard.allow_breaking is False:
-            _refuse_breaking(applied.change)
-        return await self._apply(applied)
+        config, change = self._next(current, parts, by)
+        rejects = current.is_active and current.enforcement == config.enforcement == "reject"
+        if guard.allow_breaking is False or (rejects and guard.allow_breaking is None):
+            _refuse_breaking(change)
+        return await self._apply(config, change)
 
     async def candidate(self, tenant: str, scenario: str, parts: dict[str, Any]) -> TrackingConfig:
         """What `update`, or `create` where there is no config yet, would put in force; nothing is stored."""
         current = await self.store.get(tenant, scenario)
         if current is not None:
-            return self._next(current, {"is_active": True} | parts, NOBODY).config
+            return self._next(current, {"is_active": True} | parts, NOBODY)[0]
         named = {"scenario_type": CUSTOM, "name": scenario} | parts
         draft = parse_draft(named | {"tenant_id": tenant, "scenario_id": scenario})
         check_config(draft)
         return config_of(draft, version=1, created_at=self._clock(), updated_at=self._clock())
 
-    async def delete(
-        self, tenant: str, scenario: str, guard: Guard = UNGUARDED, by: Authorship = NOBODY
-    ) -> TrackingConfig:
-        """A version that is out of service; the one that is so already where it is. Raises as `update`."""
+    async def delete(self, tenant: str, scenario: str, guard: Guard = UNGUARDED, by: Authorship = NOBODY) -> Applied:
+        """A version that is out of service; the one that is so already where it is. Raises as `rollback`."""
         current = await self._seen(tenant, scenario, guard)
         if not current.is_active:
-            return current
-        return (await self._apply(self._next(current, {"is_active": False}, by))).config
+            return Applied(current, compare(current, current))
+        return await self._apply_unless_guarded(*self._next(current, {"is_active": False}, by), guard)
 
     async def rollback(
         self, tenant: str, scenario: str, version: int, guard: Guard = UNGUARDED, by: Authorship = NOBODY
@@ -186,23 +198,22 @@ class ConfigService:
         current = await self._seen(tenant, scenario, guard)
         wanted = await self.get(tenant, scenario, version)
         by = by if by.reason else Authorship(by.author, f"rollback to version {version}")
-        config = msgspec.structs.replace(wanted, is_active=True)
-        applied = self._following(current, config, by)
-        if guard.allow_breaking is False:
-            _refuse_breaking(applied.change)
-        return await self._apply(applied)
+        following = self._following(current, msgspec.structs.replace(wanted, is_active=True), by)
+        return await self._apply_unless_guarded(*following, guard)
 
     async def compare(self, tenant: str, scenario: str, old: int, new: int) -> Change:
         """What version `new` changes for events against version `old`. Raises ConfigNotFoundError."""
         return compare(await self.get(tenant, scenario, old), await self.get(tenant, scenario, new))
 
     async def _seen(self, tenant: str, scenario: str, guard: Guard) -> TrackingConfig:
-        current = await self.get(tenant, scenario)
+        current = await self.store.get(tenant, scenario)
+        if current is None:
+            raise ConfigNotFoundError(tenant, scenario)
         if guard.expected not in (None, current.version):
             raise VersionConflictError(tenant, scenario, current.version)
         return current
 
-    def _next(self, current: TrackingConfig, parts: dict[str, Any], by: Authorship) -> Applied:
+    def _next(self, current: TrackingConfig, parts: dict[str, Any], by: Authorship) -> tuple[TrackingConfig, Change]:
         parts = dict(parts)
         is_active = parts.pop("is_active", current.is_active)
         if not isinstance(is_active, bool):
@@ -212,7 +223,9 @@ class ConfigService:
         config = config_of(draft, version=1, created_at=0, updated_at=0, is_active=is_active)
         return self._following(current, config, by)
 
-    def _following(self, current: TrackingConfig, config: TrackingConfig, by: Authorship) -> Applied:
+    def _following(
+        self, current: TrackingConfig, config: TrackingConfig, by: Authorship
+    ) -> tuple[TrackingConfig, Change]:
         following = msgspec.structs.replace(
             config,
             version=current.version + 1,
@@ -221,14 +234,18 @@ class ConfigService:
             author=by.author,
             reason=by.reason,
         )
-        return Applied(following, compare(current, following))
+        return following, compare(current, following)
 
-    async def _apply(self, applied: Applied) -> Applied:
-        await self.store.append(applied.config)
-        await self._put_in_force(applied.config)
-        return applied
+    async def _apply_unless_guarded(self, config: TrackingConfig, change: Change, guard: Guard) -> Applied:
+        if guard.allow_breaking is False:
+            _refuse_breaking(change)
+        return await self._apply(config, change)
 
-    async def _put_in_force(self, config: TrackingConfig) -> None:
+    async def _apply(self, config: TrackingConfig, change: Change) -> Applied:
+        await self.store.append(config)
+        return Applied(config, change, await self._put_in_force(config))
+
+    async def _put_in_force(self, config: TrackingConfig) -> bool:
         self._registry.apply(config)
         log.info(
             "config_changed",
@@ -237,7 +254,7 @@ class ConfigService:
             version=config.version,
             is_active=config.is_active,
         )
-        await self._outbox.publish(config)
+        return await self._outbox.publish(config)
 
 
 def _refuse_breaking(change: Change) -> None:

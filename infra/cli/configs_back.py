@@ -1,14 +1,16 @@
 """`millrace configs rollback` and `delete`: going back, and out of service."""
 
 import shlex
+import sys
 from typing import Annotated
 
 import typer
 
 from infra.cli.configs_options import Author, Reason, Scenario, Tenant, Url, open_api, os_user
-from infra.cli.configs_tables import change_lines, plain
+from infra.cli.configs_tables import change_lines, plain, waits
 from infra.cli.run import answers
 from infra.cli.running import AsJson, DataDir, print_json
+from infra.configs.client import is_published
 from infra.configs.file_form import Signature
 
 
@@ -29,7 +31,8 @@ def rollback(
         print_json(made)
         return
     key = plain(f"{tenant}/{scenario}")
-    typer.echo(f"{key}: version {made['version']} says what version {version} said ({made['change']['verdict']})")
+    said = f"version {made['version']} says what version {version} said ({made['change']['verdict']})"
+    typer.echo(f"{key}: {said}{waits(is_published(made))}")
     for line in change_lines(made["change"]):
         answers().print(line)
 
@@ -45,6 +48,8 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """Take a config out of service: its events are taken with the warning no_tracking_config. Versions are kept."""
+    if not yes and (as_json or not _somebody_is_there()):
+        raise typer.BadParameter("is needed with --json, and where nobody can be asked", param_hint="--yes")
     key = plain(f"{tenant}/{scenario}")
     with open_api(url, data_dir) as api:
         seen = api.get(tenant, scenario)
@@ -57,4 +62,10 @@ def delete(
         typer.echo(f"{key} is out of service since version {gone['version']}: nothing to do")
     else:
         back = f"millrace configs rollback {shlex.join((tenant, scenario))} {seen['version']}"
-        typer.echo(f"{key} is out of service (version {gone['version']}); `{back}` brings it back")
+        later = waits(is_published(gone))
+        typer.echo(f"{key} is out of service (version {gone['version']}){later}; `{back}` brings it back")
+
+
+def _somebody_is_there() -> bool:
+    """Whether a question would reach a terminal; stdin may be closed."""
+    return sys.stdin is not None and sys.stdin.isatty()

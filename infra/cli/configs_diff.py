@@ -1,11 +1,12 @@
 """`millrace configs diff`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from infra.cli.configs_options import MaybeConfigPath, MaybeScenario, MaybeTenant, Url, open_api
+from infra.cli.configs_options import MaybeConfigPaths, MaybeScenario, MaybeTenant, Url, open_api
 from infra.cli.configs_tables import change_lines, plan_lines, verdict
 from infra.cli.run import answers
 from infra.cli.running import AsJson, DataDir, print_json
@@ -19,7 +20,7 @@ def diff(
     scenario: MaybeScenario = None,
     old: Annotated[int | None, typer.Option("--from", min=1, help="A version.", show_default="the one before")] = None,
     new: Annotated[int | None, typer.Option("--to", min=1, help="A version.", show_default="the current one")] = None,
-    file: MaybeConfigPath = None,
+    file: MaybeConfigPaths = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when it breaks clients, for CI.")] = False,
     url: Url = None,
     data_dir: DataDir = None,
@@ -30,9 +31,9 @@ def diff(
     `diff T S` compares the last two versions, `diff -f FILE` (or a folder) what applying it would do.
     """
     with open_api(url, data_dir) as api:
-        if tenant is not None and scenario is not None and file is None:
+        if tenant is not None and scenario is not None and not file:
             breaks = _versions(api, tenant, scenario, old, new, as_json)
-        elif file is not None and (tenant, old, new) == (None, None, None):
+        elif file and (tenant, old, new) == (None, None, None):
             breaks = _files(api, file, as_json)
         else:
             raise typer.BadParameter("name TENANT and SCENARIO (with --from and --to), or -f FILE", param_hint="diff")
@@ -61,11 +62,11 @@ def _show(old: int, new: int, change: dict[str, Any]) -> None:
         console.print("    nothing changes")
 
 
-def _files(api: ConfigApi, path: Path, as_json: bool) -> bool:
+def _files(api: ConfigApi, paths: Sequence[Path], as_json: bool) -> bool:
     """Shows it, and whether any breaks clients."""
-    steps = plan(read_configs(path), api.find)
+    steps = plan(read_configs(*paths), api.find)
     if as_json:
-        print_json([step.as_dict() for step in steps])
+        print_json({"plan": [step.as_dict() for step in steps]})
     else:
         for line in plan_lines(steps):
             answers().print(line)

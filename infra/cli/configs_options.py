@@ -2,7 +2,7 @@
 
 import getpass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -33,10 +33,9 @@ Last = Annotated[int, typer.Option(min=1, max=10_000, help="So many of the newes
 Url = Annotated[
     str | None, typer.Option(help="The HTTP door.", show_default="of the running platform, else of the settings")
 ]
-ConfigPath = Annotated[Path, typer.Option("-f", "--file", help="A config, or a folder of them: YAML or JSON.")]
-MaybeConfigPath = Annotated[
-    Path | None, typer.Option("-f", "--file", help="A config, or a folder of them: YAML or JSON.")
-]
+_FILE: Final = typer.Option("-f", "--file", help="A config, or a folder of them: YAML or JSON. Again for further ones.")
+ConfigPaths = Annotated[list[Path], _FILE]
+MaybeConfigPaths = Annotated[list[Path] | None, _FILE]
 
 
 def open_api(url: str | None, data_dir: Path | None) -> ConfigApi:

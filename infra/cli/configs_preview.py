@@ -1,12 +1,13 @@
 """`millrace configs preview`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
 import typer
 
-from infra.cli.configs_options import Last, MaybeConfigPath, Scenario, Tenant, Url, open_api
+from infra.cli.configs_options import Last, MaybeConfigPaths, Scenario, Tenant, Url, open_api
 from infra.cli.configs_tables import change_lines, plain, table, verdict, when
 from infra.cli.run import answers
 from infra.cli.running import AsJson, DataDir, print_json
@@ -23,7 +24,7 @@ OUTCOMES: Final = ("pass", "warn", "reject")
 def preview(
     tenant: Tenant,
     scenario: Scenario,
-    file: MaybeConfigPath = None,
+    file: MaybeConfigPaths = None,
     draft: Annotated[bool, typer.Option("--draft", help="The config that `suggest` proposed last.")] = False,
     last: Last = 1000,
     url: Url = None,
@@ -34,26 +35,28 @@ def preview(
 
     Without -f and --draft it is the config in force, by both. Nothing is changed.
     """
-    if file is not None and draft:
+    if file and draft:
         raise typer.BadParameter("name one candidate", param_hint="-f, --draft")
     with open_api(url, data_dir) as api:
-        found = api.preview(tenant, scenario, _candidate(api, tenant, scenario, file, draft), last)
+        found = api.preview(tenant, scenario, _candidate(api, tenant, scenario, file or (), draft), last)
     if as_json:
         print_json(found)
     else:
         _show(found["change"], found["preview"])
 
 
-def _candidate(api: ConfigApi, tenant: str, scenario: str, file: Path | None, draft: bool) -> dict[str, Any]:
+def _candidate(api: ConfigApi, tenant: str, scenario: str, files: Sequence[Path], draft: bool) -> dict[str, Any]:
     """The candidate as the API takes it. Raises OperatorError where there is none."""
     if draft:
         return {"draft": True}
-    if file is None:
+    if not files:
         api.get(tenant, scenario)
         return {"config": {}}
-    named = [each for each in read_configs(file) if each.key == (tenant, scenario)]
+    named = [each for each in read_configs(*files) if each.key == (tenant, scenario)]
     if not named:
-        raise OperatorError(f"{file} holds no config of {tenant}/{scenario}: name another file, or its own scenario")
+        raise OperatorError(
+            f"{', '.join(map(str, files))}: no config of {tenant}/{scenario}: name another file, or its own scenario"
+        )
     [step] = plan(named, api.find)
     return candidate_of(step)
 

@@ -9,9 +9,8 @@ from infra.cli.configs_options import Scenario, Tenant, Url, open_api
 from infra.cli.configs_tables import table, verdict, when
 from infra.cli.run import answers, remarks
 from infra.cli.running import AsJson, DataDir, print_json
-from infra.configs.file_form import file_body
+from infra.configs.file_form import file_text
 from tracking_configs.model import TrackingConfig, draft_of
-from tracking_configs.plain_text import yaml_text
 
 COLUMNS: Final = ("tenant", "scenario", "type", "name", "version", "fields", "enforcement", "changed", "by")
 
@@ -24,11 +23,11 @@ def list_configs(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """The configs, in the order of tenant and scenario; with --json, an array of them."""
+    """The configs, in the order of tenant and scenario; with --json, as `items`."""
     with open_api(url, data_dir) as api:
         found = list(api.configs(tenant, scenario_type, deleted=deleted))
     if as_json:
-        print_json(found)
+        print_json({"items": found})
         return
     answers().print(table(COLUMNS, map(_row, found), numbers=("version", "fields")))
     typer.echo(f"{len(found):,} config{'' if len(found) == 1 else 's'}", err=True)
@@ -56,7 +55,7 @@ def get(
         print_json(found)
         return
     config = msgspec.convert(found, TrackingConfig)
-    typer.echo(yaml_text(file_body(draft_of(config))), nl=False)
+    typer.echo(file_text(draft_of(config)), nl=False)
     if not config.is_active:
         remarks().print(f"version {config.version} is a deletion: applying this file brings the config back")
 
@@ -68,7 +67,7 @@ def history(
     with open_api(url, data_dir) as api:
         found = list(api.versions(tenant, scenario))
     if as_json:
-        print_json(found)
+        print_json({"items": found})
         return
     columns = ("version", "when", "by", "change", "state", "why")
     answers().print(table(columns, map(_version_row, found), numbers=("version",)))

@@ -12,10 +12,9 @@ from infra.cli.configs_options import Last, Scenario, Tenant, Url, open_api
 from infra.cli.configs_tables import plain, table
 from infra.cli.run import answers
 from infra.cli.running import AsJson, DataDir, print_json
-from infra.configs.file_form import file_body
+from infra.configs.file_form import file_text
 from infra.errors import OperatorError
 from tracking_configs.model import parse_draft
-from tracking_configs.plain_text import yaml_text
 
 FIELD_COLUMNS: Final = ("field", "type", "required", "values", "seen", "missing", "confidence", "notes")
 
@@ -54,7 +53,7 @@ def suggest(
 
 def _write(path: Path, draft: dict[str, Any]) -> None:
     try:
-        path.write_text(yaml_text(file_body(parse_draft(draft))), "utf-8")
+        path.write_text(file_text(parse_draft(draft)), "utf-8")
     except OSError as error:
         raise OperatorError(f"{path} cannot be written ({error.strerror}): name another file with -o") from error
 

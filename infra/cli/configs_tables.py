@@ -38,6 +38,11 @@ def when(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
 
 
+def waits(published: bool) -> str:
+    """What is to be said of a change that was not published, Kafka being away; else nothing."""
+    return "" if published else " (stored; in force everywhere once Kafka is back)"
+
+
 def change_lines(change: Mapping[str, Any]) -> Iterable[Text]:
     """A sentence for each detail of a change; `change` is as the API answers it."""
     for detail in change["details"]:

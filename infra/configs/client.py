@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from infra.configs.errors import ConfigsError
 from infra.configs.file_form import Signature
 from infra.errors import OperatorError, ServerAwayError
 from tracking_configs.model import ConfigDraft, TrackingConfig
@@ -19,12 +20,15 @@ PAGE: Final = 200
 Answer = dict[str, Any]
 
 
-class ConfigApiError(OperatorError):
+class ConfigApiError(ConfigsError):
     """The platform refused a call: `status` is HTTP's, `code` the one of docs/codes.md, empty where it gave none."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         self.status, self.code = status, code
         super().__init__(message)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"status": self.status, "code": self.code}
 
     @property
     def is_stale(self) -> bool:
@@ -122,6 +126,11 @@ class ConfigApi:
         if answer.is_success:
             return body
         raise ConfigApiError(answer.status_code, _code(body), str(body.get("message", f"status {answer.status_code}")))
+
+
+def is_published(answer: Answer) -> bool:
+    """Whether a change is in force everywhere, or will be within moments; else it waits for Kafka to be back."""
+    return answer.get("published") is not False
 
 
 def _path(tenant: str, scenario: str, call: str = "") -> str:

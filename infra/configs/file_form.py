@@ -15,15 +15,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+import yaml
 
+from infra.configs.wrong_parts import LISTS, in_plain_words, override_problems, whole_problems
+from infra.errors import OperatorError
 from tracking_configs.checks import check_config
 from tracking_configs.errors import InvalidConfigError, Problem, TemplateNotFoundError
 from tracking_configs.from_template import from_template
 from tracking_configs.model import ConfigDraft, FieldSpec, parse_draft, problem_of
 from tracking_configs.patching import SET_BY_THE_PLATFORM
+from tracking_configs.plain_text import yaml_text
 from tracking_configs.template import load_templates
 
-_LISTS: Final = ("required_fields", "optional_fields")
 _LISTED_FIELD: Final = re.compile(r"(required_fields|optional_fields)\[(\d+)\]")
 _BLANK: Final = FieldSpec(field_name="", field_type="")
 
@@ -44,7 +47,24 @@ class _FromTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def parse_file(body: Any) -> tuple[ConfigDraft, Signature]:
-    """The checked draft, and the signature. Raises InvalidConfigError with the file's own paths."""
+    """The checked draft, and the signature. Raises InvalidConfigError with the file's own paths, in plain words."""
+    try:
+        return _parse(body)
+    except InvalidConfigError as error:
+        raise InvalidConfigError(list(map(in_plain_words, error.problems))) from None
+
+
+def file_text(draft: ConfigDraft) -> str:
+    """The draft as the YAML of a file. Raises OperatorError where YAML cannot say it."""
+    try:
+        return yaml_text(file_body(draft))
+    except (RecursionError, ValueError, yaml.YAMLError) as error:
+        why = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        key = f"{draft.tenant_id}/{draft.scenario_id}"
+        raise OperatorError(f"{key} cannot be written as YAML ({why}): take it with --json") from error
+
+
+def _parse(body: Any) -> tuple[ConfigDraft, Signature]:
     if not isinstance(body, dict):
         raise InvalidConfigError([Problem("", "expected one config: an object with tenant_id, scenario_id, ...")])
     signed = {name: value for name, value in body.items() if name in Signature.__struct_fields__}
@@ -59,7 +79,7 @@ def parse_file(body: Any) -> tuple[ConfigDraft, Signature]:
 def file_body(draft: ConfigDraft) -> dict[str, Any]:
     """The parts of a file that says what the draft says; `parse_file` gives the same draft."""
     plain: dict[str, Any] = msgspec.to_builtins(draft)
-    body = {name: value for name, value in plain.items() if name not in _LISTS}
+    body = {name: value for name, value in plain.items() if name not in LISTS}
     fields = {field.field_name: _field_parts(field, required=True) for field in draft.required_fields}
     fields |= {field.field_name: _field_parts(field, required=False) for field in draft.optional_fields}
     head = ("tenant_id", "scenario_id", "scenario_type", "name", "description", "enforcement")
@@ -84,9 +104,11 @@ def _from_template(parts: Mapping[str, Any]) -> ConfigDraft:
         raise InvalidConfigError(
             [Problem("template_id", str(TemplateNotFoundError(wanted.template_id, tuple(templates))))]
         )
-    overrides = wanted.overrides or {}
-    template = templates[wanted.template_id]
-    draft = from_template(template, wanted.tenant_id, wanted.scenario_id, wanted.name, overrides)
+    overrides, template = wanted.overrides or {}, templates[wanted.template_id]
+    identity = (wanted.tenant_id, wanted.scenario_id, wanted.name)
+    if problems := list(override_problems(template, identity, overrides)):
+        raise InvalidConfigError(problems)
+    draft = from_template(template, *identity, overrides)
     return _checked(draft, _names(draft))
 
 
@@ -98,35 +120,26 @@ def _whole(parts: Mapping[str, Any]) -> ConfigDraft:
         raise InvalidConfigError([Problem("is_active", why)])
     body = {name: value for name, value in parts.items() if name not in (*SET_BY_THE_PLATFORM, "is_active")}
     names: dict[str, list[str]] = {}
+    if problems := list(whole_problems(body)):
+        raise InvalidConfigError(problems)
     if "fields" in body:
-        lists = _split(body)
+        lists = _split(body["fields"])
         names = {place: [field["field_name"] for field in fields] for place, fields in lists.items()}
         body = {name: value for name, value in body.items() if name != "fields"} | lists
-    try:
-        draft = parse_draft(body)
-    except InvalidConfigError as error:
-        raise _renamed(error, names) from None
-    return _checked(draft, names)
+    return _checked(parse_draft(body), names)
 
 
-def _split(body: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The mapping `fields` as the two lists of a draft: required are those that say so, or for which actions."""
-    fields = body["fields"]
-    if any(place in body for place in _LISTS):
-        raise InvalidConfigError([Problem("fields", "stands beside required_fields or optional_fields: write one")])
-    if not isinstance(fields, dict):
-        raise InvalidConfigError([Problem("fields", "expected an object of field names")])
-    lists: dict[str, list[dict[str, Any]]] = {place: [] for place in _LISTS}
+def _split(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Fields by their names as the two lists of a draft: required are those that say so, or for which actions."""
+    lists: dict[str, list[dict[str, Any]]] = {place: [] for place in LISTS}
     for name, parts in fields.items():
-        if not isinstance(parts, dict) or "field_name" in parts:
-            raise InvalidConfigError([Problem(f"fields.{name}", "expected an object with the field's parts")])
         required = parts.get("required", bool(parts.get("required_for")))
-        lists[_LISTS[0] if required else _LISTS[1]].append({"field_name": name, "required": required} | parts)
+        lists[LISTS[0] if required else LISTS[1]].append({"field_name": name, "required": required, **parts})
     return lists
 
 
 def _names(draft: ConfigDraft) -> dict[str, list[str]]:
-    return {place: [field.field_name for field in getattr(draft, place)] for place in _LISTS}
+    return {place: [field.field_name for field in getattr(draft, place)] for place in LISTS}
 
 
 def _checked(draft: ConfigDraft, names: Mapping[str, Sequence[str]]) -> ConfigDraft:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from infra.configs.errors import ConfigsError
 from infra.configs.file_form import Signature, parse_file
 from infra.errors import OperatorError
 from tracking_configs.errors import ConfigError, Problem
@@ -17,12 +18,15 @@ SUFFIXES: Final = (".yaml", ".yml", ".json")
 MAX_FILE_BYTES: Final = 1024 * 1024
 
 
-class ConfigFilesError(OperatorError):
+class ConfigFilesError(ConfigsError):
     """Files that cannot be applied; each problem names its file, and the path in it."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n  ".join(("nothing was applied; correct these files:", *problems)))
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"problems": list(self.problems)}
 
 
 class ConfigFile(msgspec.Struct, frozen=True):
@@ -38,15 +42,13 @@ class ConfigFile(msgspec.Struct, frozen=True):
         return self.draft.tenant_id, self.draft.scenario_id
 
 
-def read_configs(path: Path) -> list[ConfigFile]:
-    """The config of a file, or of every *.yaml, *.yml and *.json below a folder, in the order of their paths.
+def read_configs(*named: Path) -> list[ConfigFile]:
+    """The config of each file, and of every *.yaml, *.yml and *.json below each folder, in the order of their paths.
 
     What begins with a dot is passed over. Raises ConfigFilesError with everything that is wrong in any file, two for
-    one scenario among it; OperatorError where there is nothing to read.
+    one scenario among it; OperatorError where one that is named holds nothing to read.
     """
-    paths = [path] if path.is_file() else sorted(_below(path))
-    if not paths:
-        raise OperatorError(f"{path} is no file, and no folder with *.yaml, *.yml or *.json in it: name one")
+    paths = [path for each in named for path in _files_of(each)]
     configs: list[ConfigFile] = []
     problems: list[str] = []
     for each in paths:
@@ -59,11 +61,23 @@ def read_configs(path: Path) -> list[ConfigFile]:
     return configs
 
 
+def _files_of(path: Path) -> Sequence[Path]:
+    paths = [path] if path.is_file() else sorted(_below(path))
+    if not paths:
+        raise OperatorError(f"{path} is no file, and no folder with *.yaml, *.yml or *.json in it: name one")
+    return paths
+
+
 def _below(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+        if path.suffix.lower() in SUFFIXES and not hidden and (path.is_file() or _is_dangling(path)):
             yield path
+
+
+def _is_dangling(path: Path) -> bool:
+    """Whether it is a link to nothing, which would else be passed over as if it were no file."""
+    return path.is_symlink() and not path.exists()
 
 
 def _read(path: Path) -> ConfigFile:
@@ -72,13 +86,18 @@ def _read(path: Path) -> ConfigFile:
     except ConfigError as error:
         found: Sequence[Problem] = getattr(error, "problems", [Problem("", str(error))])
         raise ConfigFilesError([f"{path}: {field}{': ' if field else ''}{said}" for field, said in found]) from None
-    except (OSError, ValueError) as error:
-        raise ConfigFilesError([f"{path}: {error}"]) from None
+    except OSError as error:
+        raise ConfigFilesError([f"{path}: {error.strerror}"]) from None
+    except ValueError as error:
+        why = "nested too deep" if isinstance(error.__context__, RecursionError) else str(error)
+        raise ConfigFilesError([f"{path}: {why}"]) from None
     return ConfigFile(path, draft, signature)
 
 
 def _value(path: Path) -> Any:
     """Raises OSError, or ValueError, saying what is wrong."""
+    if _is_dangling(path):
+        raise ValueError("a link to a file that is not there")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
     text = path.read_text("utf-8-sig")

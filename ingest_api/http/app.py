@@ -18,6 +18,8 @@ from ingest_api.http.error_handlers import add_error_handlers
 from ingest_api.http.game_routes import game_router
 from ingest_api.http.health_routes import health_router
 from ingest_api.http.middleware import Bounded, Observed
+from ingest_api.http.openapi_parts import with_nulls
+from ingest_api.http.recommend_describe import SCHEMAS as RECOMMEND_SCHEMAS
 from ingest_api.http.recommend_routes import recommend_router
 from ingest_api.http.track_routes import track_router
 from ingest_api.recommend import RecommendService
@@ -75,7 +77,7 @@ def create_app(deps: HttpDeps) -> FastAPI:
 
 
 def _describe(app: FastAPI) -> None:
-    """FastAPI's OpenAPI without its own 422, which is never answered, and with the schemas of raw bodies."""
+    """FastAPI's OpenAPI with the schemas of raw bodies, and without what is never answered: 422, JSON for a text."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -84,10 +86,14 @@ def _describe(app: FastAPI) -> None:
             for operations in document["paths"].values():
                 for operation in operations.values():
                     operation["responses"].pop("422", None)
+                    for answer in operation["responses"].values():
+                        if len(answer.get("content", ())) > 1:
+                            del answer["content"]["application/json"]
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
-            schemas |= SCHEMAS | CONFIG_SCHEMAS | DEAD_LETTER_SCHEMAS
-        return app.openapi_schema or document
+            schemas |= SCHEMAS | CONFIG_SCHEMAS | DEAD_LETTER_SCHEMAS | RECOMMEND_SCHEMAS
+            app.openapi_schema = with_nulls(document)
+        return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]

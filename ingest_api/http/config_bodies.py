@@ -5,14 +5,23 @@ Strict: a number as a string, or a key that is not there, is an error with its p
 
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from schemas.actions import SKIP
 
 MAX_LISTED: Final = 1000  # items of any list; the real bounds, which are lower, are said with the config's path
 MAX_SAMPLE: Final = 10_000
 
-Number = int | float
+
+def _number(value: Any) -> Any:
+    """An integer stays one; a union of two types would say everything twice."""
+    if type(value) not in (int, float):
+        raise PydanticCustomError("number_type", "expected a number")
+    return value
+
+
+Number = Annotated[float, PlainValidator(_number), WithJsonSchema({"type": "number"})]
 FieldName = Annotated[str, Field(max_length=200, examples=["watch_duration"])]
 Actions = Annotated[list[str], Field(max_length=MAX_LISTED, examples=[["park", SKIP]])]
 
@@ -144,10 +153,11 @@ class UpdateBody(ConfigParts, Signed):
     scenario_id: str | None = None
     scenario_type: str | None = None
     is_active: bool | None = Field(None, description="true brings a deleted config back")
-    version: int | None = Field(None, description="as GET gave it; ignored, the guard is If-Match")
+    version: int | None = Field(None, description="as GET gave it: a guard, as If-Match")
     created_at: int | None = None
     updated_at: int | None = None
     change: Any = None
+    published: Any = None
 
 
 class FromTemplateBody(Signed):
@@ -181,7 +191,7 @@ class FromTemplateBody(Signed):
 class RollbackBody(Signed):
     """The version to go back to."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 3, "reason": "4 warned too much"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 1, "reason": "2 warned too much"}]})
 
     version: int = Field(ge=1, lt=2**31)
 
@@ -216,3 +226,5 @@ class SuggestBody(Body):
 
 class PublishBody(Signed):
     """Puts the saved draft in force."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"author": "ana@acme.example", "reason": "as proposed"}]})

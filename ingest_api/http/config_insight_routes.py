@@ -11,7 +11,7 @@ from ingest_api.errors import RequestRefused
 from ingest_api.http.answers import JsonResponse
 from ingest_api.http.config_bodies import PreviewBody, PublishBody, SuggestBody
 from ingest_api.http.config_describe import one
-from ingest_api.http.config_params import Guarded, Scenario, Tenant, answer, signed_by
+from ingest_api.http.config_params import Guarded, Scenario, Tenant, applied_answer, signed_by
 from ingest_api.http.config_routes import ONE, ROOT, TAG, add_call
 from ingest_api.http.strict_route import StrictRoute
 from tracking_configs.suggest import Suggestion
@@ -50,8 +50,7 @@ def config_insight_router(deps: HttpDeps) -> APIRouter:
     async def publish_draft(
         tenant: Tenant, scenario: Scenario, guard: Guarded, body: PublishBody | None = None
     ) -> JsonResponse:
-        applied = await insights.publish_draft(tenant, scenario, guard, signed_by(body or PublishBody()))
-        return answer(applied.config, applied.change)
+        return applied_answer(await insights.publish_draft(tenant, scenario, guard, signed_by(body or PublishBody())))
 
     async def quality(
         tenant: Tenant, scenario: Scenario, hours: Annotated[int, Query(ge=1, le=MAX_QUALITY_HOURS)] = 1

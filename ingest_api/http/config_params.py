@@ -1,6 +1,7 @@
 """What the calls about one config share: its address, the guard of a change, and an answer with its version."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -12,9 +13,8 @@ from ingest_api.http.answers import JsonResponse
 from ingest_api.http.config_bodies import Signed
 from schemas.limits import MAX_SCENARIO_ID
 from schemas.verdict import Code, Issue
-from tracking_configs.change import Change
 from tracking_configs.model import TrackingConfig
-from tracking_configs.service import Authorship, Guard
+from tracking_configs.service import Applied, Authorship, Guard
 
 _ETAG: Final = re.compile(r'(?:W/)?"?([1-9][0-9]{0,8})"?')
 
@@ -25,7 +25,12 @@ Version = Annotated[int | None, Query(ge=1, lt=2**31, examples=[1])]
 
 def _seen(
     if_match: Annotated[
-        str | None, Header(description="The version the caller saw: 412 when it is not the current one", examples=["3"])
+        str | None,
+        Header(
+            description="The version the caller saw: 412 when it is not the current one; `*`: whichever is",
+            examples=["*", "3"],
+            json_schema_extra={"pattern": rf"^(\*|{_ETAG.pattern})$"},
+        ),
     ] = None,
 ) -> int | None:
     if if_match is None or if_match.strip() == "*":
@@ -57,7 +62,13 @@ def signed_by(body: Signed) -> Authorship:
     return Authorship(body.author, body.reason)
 
 
-def answer(config: TrackingConfig, change: Change | None = None, status: int = 200) -> JsonResponse:
-    """The plain config, its version as ETag; with what the version changes where it is a new one."""
-    body: Any = config if change is None else msgspec.structs.asdict(config) | {"change": change}
+def answer(config: TrackingConfig, added: Mapping[str, Any] | None = None, status: int = 200) -> JsonResponse:
+    """The plain config, its version as ETag, and what is added to it."""
+    body: Any = msgspec.structs.asdict(config) | dict(added) if added else config
     return JsonResponse(body, status, {"ETag": f'"{config.version}"'})
+
+
+def applied_answer(applied: Applied, status: int = 200) -> JsonResponse:
+    """The new version; what it changes, where it is not the first; and that it waits for Kafka, where it does."""
+    added: dict[str, Any] = {} if applied.change is None else {"change": applied.change}
+    return answer(applied.config, added if applied.published else added | {"published": False}, status)

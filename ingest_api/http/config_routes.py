@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
+from msgspec import structs
 
 from ingest_api.deps import HttpDeps
 from ingest_api.http.answers import JsonResponse
 from ingest_api.http.config_bodies import CreateBody, FromTemplateBody, RollbackBody, UpdateBody
 from ingest_api.http.config_describe import one, page, refusals
-from ingest_api.http.config_params import Guarded, Scenario, Seen, Tenant, Version, answer, signed_by
+from ingest_api.http.config_params import Guarded, Scenario, Tenant, Version, answer, applied_answer, signed_by
 from ingest_api.http.strict_route import StrictRoute
 from tracking_configs.model import parse_draft
-from tracking_configs.service import Authorship, Guard, Step
+from tracking_configs.service import Authorship, Step
 
 MAX_PAGE: Final = 200
 ROOT: Final = "/api/v1/tracking-configs"
@@ -30,19 +31,19 @@ def config_router(deps: HttpDeps) -> APIRouter:
     async def list_templates() -> JsonResponse:
         return JsonResponse({"items": list(service.templates.values()), "next_cursor": None})
 
-    async def get_template(template_id: str) -> JsonResponse:
+    async def get_template(template_id: Annotated[str, Path(examples=["video"])]) -> JsonResponse:
         return JsonResponse(service.template(template_id))
 
     async def from_template(body: FromTemplateBody) -> JsonResponse:
-        config = await service.from_template(
+        made = await service.from_template(
             body.tenant_id, body.scenario_id, body.template_id, body.name, body.overrides, signed_by(body)
         )
-        return answer(config, status=201)
+        return applied_answer(made, 201)
 
     async def create(body: CreateBody) -> JsonResponse:
         parts = body.given()
         by = Authorship(parts.pop("author", ""), parts.pop("reason", ""))
-        return answer(await service.create(parse_draft(parts), by), status=201)
+        return applied_answer(await service.create(parse_draft(parts), by), 201)
 
     async def list_configs(
         tenant_id: Annotated[str | None, Query()] = None,
@@ -66,17 +67,17 @@ def config_router(deps: HttpDeps) -> APIRouter:
     async def update(tenant: Tenant, scenario: Scenario, body: UpdateBody, guard: Guarded) -> JsonResponse:
         parts = body.given()
         by = Authorship(parts.pop("author", ""), parts.pop("reason", ""))
-        applied = await service.update(tenant, scenario, parts, guard, by)
-        return answer(applied.config, applied.change)
+        guard = structs.replace(guard, expected=guard.expected or body.version)
+        return applied_answer(await service.update(tenant, scenario, parts, guard, by))
 
     async def delete(
         tenant: Tenant,
         scenario: Scenario,
-        expected: Seen,
+        guard: Guarded,
         author: Annotated[str, Query(max_length=200)] = "",
         reason: Annotated[str, Query(max_length=1000)] = "",
     ) -> JsonResponse:
-        return answer(await service.delete(tenant, scenario, Guard(expected), Authorship(author, reason)))
+        return applied_answer(await service.delete(tenant, scenario, guard, Authorship(author, reason)))
 
     async def versions(tenant: Tenant, scenario: Scenario, limit: Limit = 50, cursor: Version = None) -> JsonResponse:
         history = await service.versions(tenant, scenario, limit, cursor)
@@ -84,14 +85,13 @@ def config_router(deps: HttpDeps) -> APIRouter:
         return JsonResponse({"items": [_shown(step) for step in history.items], "next_cursor": older})
 
     async def rollback(tenant: Tenant, scenario: Scenario, body: RollbackBody, guard: Guarded) -> JsonResponse:
-        applied = await service.rollback(tenant, scenario, body.version, guard, signed_by(body))
-        return answer(applied.config, applied.change)
+        return applied_answer(await service.rollback(tenant, scenario, body.version, guard, signed_by(body)))
 
     async def diff(
         tenant: Tenant,
         scenario: Scenario,
-        old: Annotated[int, Query(alias="from", ge=1, lt=2**31)],
-        new: Annotated[int, Query(alias="to", ge=1, lt=2**31)],
+        old: Annotated[int, Query(alias="from", ge=1, lt=2**31, examples=[1])],
+        new: Annotated[int, Query(alias="to", ge=1, lt=2**31, examples=[2])],
     ) -> JsonResponse:
         return JsonResponse(await service.compare(tenant, scenario, old, new))
 
@@ -104,7 +104,7 @@ def config_router(deps: HttpDeps) -> APIRouter:
     add_call(router, "GET", "", list_configs, "Configs, page by page", page("TrackingConfig"))
     add_call(router, "GET", ONE, get_config, "A config, or an older version of it", read, 404)
     add_call(router, "PUT", ONE, update, "Replace parts of a config; the next version", changed, 404, 409, 412)
-    add_call(router, "DELETE", ONE, delete, "Take a config out of service", read, 404, 412)
+    add_call(router, "DELETE", ONE, delete, "Take a config out of service", changed, 404, 409, 412)
     add_call(router, "GET", ONE + "/versions", versions, "Who changed what, when and why", page("ConfigVersion"), 404)
     add_call(router, "POST", ONE + "/rollback", rollback, "Go back to an older version", changed, 404, 409, 412)
     add_call(router, "GET", ONE + "/diff", diff, "What one version changes against another", one("Change"), 404)

@@ -2,23 +2,21 @@
 
 from typing import Any, Final
 
+from ingest_api.http.openapi_parts import (
+    ISSUE_EXAMPLE,
+    TENANT_HEADER,
+    Schema,
+    coded_answer,
+    coded_example,
+    errors,
+    json_body,
+    ref,
+)
 from schemas.actions import BUILT_IN_ACTIONS
 from schemas.event import DeviceType
-from schemas.limits import MAX_BATCH_EVENTS, MAX_ID, MAX_SCENARIO_ID
+from schemas.limits import INT64_MAX, MAX_BATCH_EVENTS, MAX_ID, MAX_SCENARIO_ID, OLDEST_TIMESTAMP_MS
 from schemas.topics import TENANT_PATTERN
-
-Schema = dict[str, Any]
-
-
-def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def json_body(schema: Schema, example: Any, description: str = "") -> Schema:
-    """A request body or an answer in JSON."""
-    content = {"application/json": {"schema": schema, "example": example}}
-    return {"content": content, "description": description} if description else {"content": content}
-
+from tracking_configs.base import payload_keys
 
 EVENT_EXAMPLE: Final[Schema] = {
     "tenant_id": "acme",
@@ -36,14 +34,6 @@ _GAME_EXAMPLE: Final[Schema] = {
     "bet_amount": 2.5,
     "context": {"device": "mobile", "scene": "home", "position": 3},
 }
-_ISSUE_EXAMPLE: Final[Schema] = {"field": "user_id", "code": "missing", "message": "user_id is required"}
-_TRACE_ID: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
-_ERROR_EXAMPLE: Final[Schema] = {
-    "success": False,
-    "message": "Event rejected: user_id: user_id is required",
-    "errors": [_ISSUE_EXAMPLE],
-    "trace_id": _TRACE_ID,
-}
 _TRACKED_EXAMPLE: Final[Schema] = {
     "success": True,
     "event_id": "evt_0123456789abcdef",
@@ -55,14 +45,46 @@ def _id(most: int = MAX_ID) -> Schema:
     return {"type": "string", "minLength": 1, "maxLength": most}
 
 
+def _optional(schema: Schema) -> Schema:
+    """null says the same as leaving the field out."""
+    return schema | {"type": [schema["type"], "null"]}
+
+
+def _receipt(name_of_id: str) -> Schema:
+    """What became of many things, each judged for itself."""
+    line: Schema = {
+        "index": {"type": "integer"},
+        name_of_id: {"type": "string"},
+        "message": {"type": "string"},
+        "errors": {"type": "array", "items": ref("Issue")},
+    }
+    counts: Schema = {name: {"type": "integer"} for name in ("total", "succeeded", "failed")}
+    return {
+        "type": "object",
+        "required": ["success", *counts],
+        "properties": {
+            "success": {"type": "boolean", "description": "failed == 0"},
+            **counts,
+            "errors": {
+                "type": "array",
+                "items": {"type": "object", "required": ["index", "errors"], "properties": line},
+            },
+        },
+    }
+
+
 SCHEMAS: Final[dict[str, Schema]] = {
     "BehaviorEvent": {
         "type": "object",
         "description": "One behaviour. `event_id` and `timestamp` are filled in where they are absent.",
-        "required": ["tenant_id", "scenario_id", "user_id", "item_id", "action_type", "context"],
+        "required": ["scenario_id", "user_id", "item_id", "action_type", "context"],
         "properties": {
-            "event_id": _id() | {"description": "the deduplication key"},
-            "tenant_id": {"type": "string", "pattern": f"^{TENANT_PATTERN.pattern}$"},
+            "event_id": _optional(_id()) | {"description": "the deduplication key"},
+            "tenant_id": {
+                "type": ["string", "null"],
+                "pattern": f"^{TENANT_PATTERN.pattern}$",
+                "description": "else the header X-Tenant-ID, else the setting default_tenant",
+            },
             "scenario_id": _id(MAX_SCENARIO_ID),
             "user_id": _id(),
             "item_id": _id(),
@@ -71,17 +93,29 @@ SCHEMAS: Final[dict[str, Schema]] = {
                 "description": "built in, or declared by the tracking config",
                 "examples": sorted(BUILT_IN_ACTIONS),
             },
-            "timestamp": {"type": "integer", "description": "event time, ms since the Unix epoch, UTC"},
+            "timestamp": {
+                "type": ["integer", "null"],
+                "minimum": OLDEST_TIMESTAMP_MS,
+                "description": "event time, ms since the Unix epoch, UTC; at most 24 h ahead",
+            },
             "context": ref("BehaviorContext"),
-            "experiment_id": _id(),
-            "experiment_group": _id(),
-            "position": {"type": "integer", "minimum": 0, "description": "the rank at which the item was shown"},
+            "experiment_id": {"type": ["string", "null"], "maxLength": MAX_ID},
+            "experiment_group": {"type": ["string", "null"], "maxLength": MAX_ID},
+            "position": {
+                "type": ["integer", "null"],
+                "minimum": 0,
+                "maximum": INT64_MAX,
+                "description": "the rank at which the item was shown",
+            },
             "scenario_data": {
-                "type": "object",
+                "type": ["object", "null"],
+                "properties": {key: {"type": "object"} for key in sorted(payload_keys())},
+                "additionalProperties": False,
+                "minProperties": 1,
                 "maxProperties": 1,
                 "description": "exactly one key: `<template>_data` or `custom_data`",
             },
-            "extra_data": {"type": "object", "description": "kept as is"},
+            "extra_data": {"type": ["object", "null"], "description": "kept as is"},
         },
     },
     "BehaviorContext": {
@@ -90,7 +124,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         "additionalProperties": True,
         "properties": {
             "device_type": {"type": "string", "enum": [*map(str, DeviceType), "desktop"]},
-            **{name: {"type": "string"} for name in ("os", "location", "ip", "scene", "request_id")},
+            **{name: {"type": ["string", "null"]} for name in ("os", "location", "ip", "scene", "request_id")},
         },
     },
     "Issue": {
@@ -134,66 +168,18 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "validation_warnings": {"type": "array", "items": ref("Issue")},
         },
     },
-    "BatchReceipt": {
-        "type": "object",
-        "required": ["success", "total", "succeeded", "failed"],
-        "properties": {
-            "success": {"type": "boolean", "description": "failed == 0"},
-            "total": {"type": "integer"},
-            "succeeded": {"type": "integer"},
-            "failed": {"type": "integer"},
-            "errors": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["index", "errors"],
-                    "properties": {
-                        "index": {"type": "integer"},
-                        "event_id": {"type": "string"},
-                        "message": {"type": "string"},
-                        "errors": {"type": "array", "items": ref("Issue")},
-                    },
-                },
-            },
-        },
-    },
+    "BatchReceipt": _receipt("event_id") | {"description": "503 has message and trace_id besides"},
+    "ItemsReceipt": _receipt("item_id"),
 }
-
-_STATUSES: Final = {
-    400: "Bad base fields, or not an event at all",
-    404: "No such thing",
-    405: "The call has another method",
-    409: "It exists already, or the change would break clients and is not applied",
-    412: "The version in If-Match is not the current one, or another writer was faster",
-    413: "The body, or the event, is too large",
-    415: "The body is not JSON, or is compressed",
-    500: "An error of the platform",
-    503: "A server behind the door is away; `Retry-After` says when to come back. The event was not taken, or the"
-    " message says that this is not known",
-}
-
-
-def errors(*statuses: int, form: str = "Error") -> dict[int | str, Schema]:
-    """The error answers of a call."""
-    example = (
-        _ERROR_EXAMPLE if form == "Error" else {"code": 20001, "message": "...", "data": None, "trace_id": _TRACE_ID}
-    )
-    found: dict[int | str, Schema] = {}
-    for status in statuses:
-        found[status] = json_body(ref(form), example, _STATUSES[status])
-        if status == 503:
-            found[status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
-    return found
 
 
 def _call(
-    summary: str, *, request: Schema | None, answer: Schema, statuses: tuple[int, ...], form: str = "Error"
+    summary: str, *, request: Schema, answer: Schema, statuses: tuple[int, ...], form: str = "Error"
 ) -> dict[str, Any]:
     """Keyword arguments of a route."""
-    extra = {"requestBody": {"required": True, **request}} if request is not None else {}
     return {
         "summary": summary,
-        "openapi_extra": extra,
+        "openapi_extra": {"requestBody": {"required": True, **request}, "parameters": [TENANT_HEADER]},
         "responses": {200: answer, **errors(*statuses, form=form)},
         "response_model": None,
     }
@@ -238,33 +224,13 @@ BATCH: Final = _call(
             "total": 2,
             "succeeded": 1,
             "failed": 1,
-            "errors": [{"index": 1, "errors": [_ISSUE_EXAMPLE]}],
+            "errors": [{"index": 1, "errors": [ISSUE_EXAMPLE]}],
         },
         "What became of each event",
     ),
     statuses=_EVENT_STATUSES,
 )
-HEALTH: Final = _call(
-    "Whether Kafka answers, and what this process has counted",
-    request=None,
-    answer=json_body(
-        {"type": "object"},
-        {
-            "status": "healthy",
-            "kafka_available": True,
-            "stats": {
-                "total_events": 12,
-                "kafka_success": 11,
-                "kafka_failed": 0,
-                "rejected": 1,
-                "validation_warnings": 3,
-                "success_rate": 100.0,
-            },
-        },
-        "`success_rate`: per cent of the events sent to Kafka that it acknowledged",
-    ),
-    statuses=(500,),
-)
+BATCH["responses"][503]["content"]["application/json"]["schema"] = {"anyOf": [ref("Error"), ref("BatchReceipt")]}
 GAME: Final = _call(
     "The game form of an event",
     request=json_body(
@@ -275,17 +241,21 @@ GAME: Final = _call(
                 "user_id": _id(),
                 "game_id": _id(),
                 "behavior_type": {"type": "string"},
-                "duration": {"type": "integer", "minimum": 0, "description": "seconds; required of a play"},
-                "bet_amount": {"type": "number", "minimum": 0, "description": "required of a bet"},
-                "win_amount": {"type": "number", "minimum": 0},
-                "scenario_id": _id(MAX_SCENARIO_ID) | {"default": "game"},
+                "duration": {"type": ["number", "null"], "description": "seconds, whole; required of a play"},
+                "bet_amount": {"type": ["number", "null"], "description": "not below 0; required of a bet"},
+                "win_amount": {"type": ["number", "null"], "description": "not below 0"},
+                "scenario_id": _optional(_id(MAX_SCENARIO_ID)) | {"default": "game"},
                 "context": {
-                    "type": "object",
+                    "type": ["object", "null"],
                     "properties": {
-                        "device": {"type": "string", "enum": [*map(str, DeviceType), "desktop"]},
-                        "scene": {"type": "string"},
-                        "position": {"type": "integer", "minimum": 0},
-                        "request_id": {"type": "string"},
+                        "device": {
+                            "type": ["string", "null"],
+                            "enum": [*map(str, DeviceType), "desktop", None],
+                            "description": "else what the header User-Agent says",
+                        },
+                        "scene": {"type": ["string", "null"]},
+                        "position": {"type": ["integer", "null"], "minimum": 0, "maximum": INT64_MAX},
+                        "request_id": {"type": ["string", "null"]},
                     },
                 },
             },
@@ -293,7 +263,9 @@ GAME: Final = _call(
         _GAME_EXAMPLE,
     ),
     answer=json_body(
-        {"type": "object"}, {"code": 0, "message": "success", "data": {"event_id": "evt_0123456789abcdef"}}, "Taken"
+        coded_answer({"type": "object", "required": ["event_id"], "properties": {"event_id": {"type": "string"}}}),
+        coded_example({"event_id": "evt_0123456789abcdef"}),
+        "Taken",
     ),
     statuses=_EVENT_STATUSES,
     form="CodedError",

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from ingest_api.api_codes import ApiCode
 from ingest_api.errors import BrokerUnavailable, RequestRefused, StoreUnavailable
@@ -57,7 +58,11 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def issues(details: Sequence[Any]) -> tuple[Issue, ...]:
     """Pydantic's errors as ours; the path is that of the body's field, or the parameter's name."""
-    return tuple(Issue(_path(detail["loc"]), _code(detail["type"]), detail["msg"]) for detail in details)
+    return tuple(Issue(_path(detail["loc"]), _code(detail["type"]), _words(detail)) for detail in details)
+
+
+def _words(detail: Any) -> str:
+    return "there is no such part" if detail["type"] == "extra_forbidden" else str(detail["msg"])
 
 
 def internal_error(path: str, error: Exception) -> JsonResponse:
@@ -67,10 +72,9 @@ def internal_error(path: str, error: Exception) -> JsonResponse:
 
 
 def _path(location: Sequence[Any]) -> str:
-    parts = [
-        str(part) for part in location if not isinstance(part, str) or part not in {"body", "query", "path", "header"}
-    ]
-    return ".".join(parts)
+    """As the rest of the platform writes it: `optional_fields[0].max_value`."""
+    parts = location[1:] if location and location[0] in {"body", "query", "path", "header"} else location
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
 
 
 def _code(kind: str) -> Code:
@@ -89,7 +93,16 @@ async def _http(request: Request, error: Any) -> JsonResponse:
     message = _MESSAGES.get(status, str(error.detail))
     issue = {400: Code.INVALID_JSON, 413: Code.TOO_LARGE}.get(status)
     found = (Issue("", issue, message),) if issue else ()
-    return failed(request.url.path, status, message, code=code, errors=found, headers=error.headers)
+    headers = {"Allow": _methods(request)} if status == 405 else error.headers
+    return failed(request.url.path, status, message, code=code, errors=found, headers=headers)
+
+
+def _methods(request: Request) -> str:
+    """Every method that the path has; the router's own error names those of one call only."""
+    scopes = {method: {**request.scope, "method": method} for method in ("DELETE", "GET", "POST", "PUT")}
+    routes = request.app.routes
+    found = [name for name, scope in scopes.items() if any(each.matches(scope)[0] is Match.FULL for each in routes)]
+    return ", ".join(found)
 
 
 async def _refused(request: Request, error: Any) -> JsonResponse:

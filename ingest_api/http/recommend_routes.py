@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ingest_api.deps import HttpDeps
 from ingest_api.errors import RequestRefused
 from ingest_api.http.answers import JsonResponse, coded
-from ingest_api.http.describe import errors
+from ingest_api.http.recommend_describe import GAMES, HOT, RECOMMEND
+from ingest_api.http.strict_route import StrictRoute
 from ingest_api.http.tenants import tenant_of
 from ingest_api.recommend import HotKind, HotQuery, RecommendService, RecPage, RecQuery
 from schemas.limits import MAX_ID, MAX_SCENARIO_ID
@@ -21,7 +22,6 @@ GAME_FIELDS: Final = "category sub_category provider thumbnail_url rtp volatilit
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 Ids = Annotated[list[Id], Field(max_length=MAX_EXCLUDED)]
-_FAILURES: Final = errors(400, 413, 415, 500, 503, form="CodedError")
 
 
 class RecommendBody(BaseModel):
@@ -52,10 +52,10 @@ class RecommendBody(BaseModel):
 
 def recommend_router(deps: HttpDeps, service: RecommendService) -> APIRouter:
     """POST recommend, GET recommend/games, GET hot/{scenario}."""
-    router = APIRouter(prefix="/api/v1", tags=["recommendations"])
+    router = APIRouter(prefix="/api/v1", tags=["recommendations"], route_class=StrictRoute)
     default = deps.settings.default_tenant
 
-    @router.post("/recommend", summary="Items for a user and scene", responses=_FAILURES)
+    @router.post("/recommend", **RECOMMEND)
     async def recommend(request: Request, body: RecommendBody) -> JsonResponse:
         query = RecQuery(
             tenant=tenant_of(request, default, body.tenant_id),
@@ -68,14 +68,14 @@ def recommend_router(deps: HttpDeps, service: RecommendService) -> APIRouter:
             language=body.language_code,
         )
         page = await measured(service, query)
-        items = [{name: value for name, value in item.items() if name != "is_active"} for item in page.items]
+        items = [_item(item) for item in page.items]
         data: dict[str, Any] = {"items": items, "request_id": page.request_id, "strategy": page.strategy}
         return coded(data | ({"debug": _debug(page)} if body.debug else {}))
 
-    @router.get("/recommend/games", summary="Games for a user and scene, page by page", responses=_FAILURES)
+    @router.get("/recommend/games", **GAMES)
     async def recommend_games(
         request: Request,
-        user_id: Annotated[str, Query(min_length=1, max_length=MAX_ID)],
+        user_id: Annotated[str, Query(min_length=1, max_length=MAX_ID, examples=["u1"])],
         scene: Annotated[str, Query(min_length=1, max_length=MAX_ID)] = "home",
         game_id: Annotated[str | None, Query(min_length=1, max_length=MAX_ID, description="for scene similar")] = None,
         page: Annotated[int, Query(ge=1, le=MAX_EXCLUDED)] = 1,
@@ -108,11 +108,12 @@ def recommend_router(deps: HttpDeps, service: RecommendService) -> APIRouter:
             }
         )
 
-    @router.get("/hot/{scenario:path}", summary="What is hot or rising in a scenario", responses=_FAILURES)
+    @router.get("/hot/{scenario:path}", **HOT)
     async def hot(
         request: Request,
         scenario: Annotated[
-            str, Path(min_length=1, max_length=MAX_SCENARIO_ID, description="global: the whole tenant")
+            str,
+            Path(min_length=1, max_length=MAX_SCENARIO_ID, description="global: the whole tenant", examples=["game"]),
         ],
         kind: Annotated[HotKind, Query(description="rising: hotter lately than before")] = "hot",
         category: Annotated[str | None, Query(min_length=1, max_length=MAX_ID)] = None,
@@ -131,8 +132,7 @@ def recommend_router(deps: HttpDeps, service: RecommendService) -> APIRouter:
         )
         as_of = deps.clock()
         items = await service.hot(query, as_of)
-        shown = [{name: value for name, value in item.items() if name != "is_active"} for item in items]
-        return coded({"items": shown, "as_of": as_of})
+        return coded({"items": [_item(item) for item in items], "as_of": as_of})
 
     return router
 
@@ -152,6 +152,10 @@ async def measured(service: RecommendService, query: RecQuery) -> RecPage:
         REC_REQUESTS.labels(scene, status).inc()
         REC_LATENCY.labels(scene).observe(time.perf_counter() - started)
     return page
+
+
+def _item(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if name != "is_active"}
 
 
 def _game(item: dict[str, Any]) -> dict[str, Any]:

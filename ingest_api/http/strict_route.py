@@ -1,7 +1,5 @@
-"""A route whose JSON body means one thing only: no key twice, no number that JSON does not have, text in UTF-8."""
+"""A route whose JSON body means one thing only: no key twice, no number that JSON does not have, not too deep."""
 
-import json
-import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -9,6 +7,8 @@ from fastapi import HTTPException
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+
+from tracking_configs.plain_text import parse_json
 
 
 class StrictRoute(APIRoute):
@@ -26,25 +26,6 @@ class StrictRoute(APIRoute):
 class _StrictRequest(Request):
     async def json(self) -> Any:
         try:
-            text = (await self.body()).decode()
-            value = json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
-            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
-        except (UnicodeError, RecursionError, ValueError) as error:
+            return parse_json((await self.body()).decode())
+        except ValueError as error:
             raise HTTPException(400, f"the body is not JSON in UTF-8: {error}") from error
-        return value
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {double[:60]!r} stands twice in an object")
-    return found
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:60]} is not a number of JSON")
-    return number

@@ -9,7 +9,8 @@ from ingest_api.api_codes import ApiCode
 from ingest_api.deps import HttpDeps
 from ingest_api.errors import RequestRefused
 from ingest_api.http.answers import JsonResponse, failed, retry_after
-from ingest_api.http.describe import BATCH, HEALTH, TRACK, VALIDATE
+from ingest_api.http.describe import BATCH, TRACK, VALIDATE
+from ingest_api.http.health_describe import BEHAVIOURS_HEALTH
 from ingest_api.http.raw_route import RawRoute
 from ingest_api.http.tenants import named_tenant
 from ingest_api.tracing import trace_id, traceparent
@@ -48,7 +49,7 @@ def track_router(deps: HttpDeps, service: TrackService) -> APIRouter:
         body = await request.body()
         return answer(await service.validate(body, named_tenant(request, default)), request.url.path)
 
-    @router.get("/health", **HEALTH)
+    @router.get("/health", **BEHAVIOURS_HEALTH)
     async def health(_: Request) -> JsonResponse:
         available = await deps.publisher.is_available()
         status = "healthy" if available else "degraded"

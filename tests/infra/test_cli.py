@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from infra.cli.main import COMMANDS, main
-from infra.cli.running import find_running
+from infra.cli.running import cli_settings, find_running
 from infra.errors import OperatorError
+from infra.settings import load_settings
 
 ENDPOINTS = {
     "http": "http://127.0.0.1:1",
@@ -124,6 +125,31 @@ def test_a_platform_that_has_ended_is_not_found(tmp_path: Path) -> None:
     ended.wait()
     write_endpoints(tmp_path, pid=ended.pid)
     assert find_running(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sql", "SELECT 1"),
+        ("tail", "acme"),
+        ("send", "events.jsonl", "--tenant", "t", "--door", "http"),
+        ("doctor",),
+        ("configs", "list"),
+        ("configs", "delete", "acme", "feed", "--yes"),
+    ],
+)
+def test_a_data_directory_without_a_platform_is_said_and_no_other_is_taken(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "events.jsonl").write_text("{}")
+    assert run(*words, "--data-dir", "elsewhere") == 1
+    assert capsys.readouterr().err.startswith("millrace: no platform runs with its data in elsewhere: name another")
+
+
+def test_without_a_data_directory_the_settings_are_taken(tmp_path: Path) -> None:
+    assert cli_settings(None) == (load_settings(), None)
+    write_endpoints(tmp_path / ".millrace", pid=alive())
+    assert cli_settings(None)[1] == find_running(tmp_path / ".millrace")
 
 
 def test_an_endpoints_file_of_something_else_is_an_error(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`millrace configs preview` and `suggest`, over a door that answers what the real one makes of some events."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +16,22 @@ from infra.configs.files import read_configs
 from infra.errors import OperatorError, ServerAwayError
 from schemas.verdict import Code
 from tests.factories import make_body
-from tests.tracking_configs.factories import NOON, template_config
+from tests.tracking_configs.factories import NOON, make_config, make_field, template_config
 from tracking_configs.diff import compare
 from tracking_configs.past_event import Outcome
 from tracking_configs.preview import Changed, Counts, Preview, Reason, Window
 from tracking_configs.suggest import suggest
 
 Asked = list[tuple[str, str, Any]]
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 CURRENT = template_config("video", "feed")
 NARROWER = template_config("video", "feed", fields={"duration": {"max_value": 60}})
 REASON = Reason(
@@ -48,6 +58,8 @@ EVENTS = [
     for n in range(1, 30)
 ]
 SUGGESTION = suggest("acme", "feed", EVENTS)
+WAITING = {"version": 2, "change": compare(CURRENT, NARROWER), "published": False}  # stored while Kafka is away
+DEEP = make_config(scenario_id="deep", fields=[make_field("a", "array", default=nested(600))])
 
 
 def answer(request: httpx.Request) -> httpx.Response:
@@ -56,6 +68,10 @@ def answer(request: httpx.Request) -> httpx.Response:
         ("GET", one): CURRENT,
         ("POST", f"{one}/preview"): {"change": compare(CURRENT, NARROWER), "preview": PREVIEW},
         ("POST", f"{one}/suggest"): SUGGESTION,
+        ("GET", f"{ROOT}/acme/deep"): DEEP,
+        ("PUT", one): WAITING,
+        ("POST", f"{one}/rollback"): WAITING,
+        ("DELETE", one): WAITING,
     }
     found = answers.get((request.method, request.url.path))
     refused = {"success": False, "message": "not there", "errors": [{"field": "", "code": "config_not_found"}]}
@@ -141,6 +157,44 @@ def test_a_suggestion_shows_its_evidence_and_is_written_for_apply(
     }
     assert json.loads(run("suggest", "acme", "feed", "--json")[1]) == json.loads(msgspec.json.encode(SUGGESTION))
     assert run("suggest", "acme", "feed", "-o", "no/such/folder.yaml")[0] == 1
+
+
+def test_a_change_that_waits_for_kafka_is_said(asked: Asked, run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "feed.json").write_bytes(msgspec.json.encode(NARROWER))
+    later = "(stored; in force everywhere once Kafka is back)"
+    assert f"updated acme/feed: version 2 {later}\n" in run("apply", "-f", "feed.json")[1]
+    [step] = json.loads(run("apply", "-f", "feed.json", "--json")[1])["plan"]
+    assert (step["done"], step["published"]) == (True, False)
+    assert f"what version 1 said (breaking) {later}\n" in run("rollback", "acme", "feed", "1")[1]
+    assert f"acme/feed is out of service (version 2) {later}; `" in run("delete", "acme", "feed", "--yes")[1]
+
+
+def test_what_yaml_cannot_say_is_one_sentence(
+    asked: Asked, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, out, err = run("get", "acme", "deep")
+    assert (status, out) == (1, "")
+    assert err == "millrace: acme/deep cannot be written as YAML (nested too deep): take it with --json\n"
+    assert json.loads(run("get", "acme", "deep", "--json")[1])["scenario_id"] == "deep"
+
+    def overflow(*_: Any) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(ConfigApi, "get", overflow)
+    status, out, err = run("get", "acme", "deep", "--json")
+    assert (status, err) == (1, f"millrace: {json.loads(out)['error']}\n")
+    assert "nests too deep" in err
+
+
+def test_a_question_is_asked_of_a_terminal_only(
+    asked: Asked, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO("n\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    for stdin, status in ((None, 2), (io.StringIO("y\n"), 2), (terminal, 1)):
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert run("delete", "acme", "feed")[0] == status
+    assert [method for method, _, _ in asked] == ["GET"]
 
 
 def test_what_is_no_door_is_said_so() -> None:

@@ -17,8 +17,8 @@ from schemas.event import Event, Source
 from schemas.topics import raw_topic
 from schemas.verdict import Rejected
 from tests.factories import NOON
-from tracking_configs.judge import Arrival, Judge
 from tracking_configs.from_template import from_template
+from tracking_configs.judge import Arrival, Judge
 from tracking_configs.model import config_of
 from tracking_configs.registry import ConfigRegistry
 from tracking_configs.template import load_templates

@@ -92,11 +92,28 @@ async def test_keeps_the_newest_of_the_new(door: httpx.AsyncClient, redis_client
 
 
 async def test_a_bulk_takes_the_good_items(door: httpx.AsyncClient) -> None:
-    items = [{"item_id": "a", "name": "A"}, {"item_id": "b"}, {"name": "C"}, {"item_id": "d", "name": "D", "rtp": 101}]
+    items = [
+        {"item_id": "a", "name": "A"},
+        {"item_id": "b"},
+        {"name": "C"},
+        {"item_id": "d", "name": "D", "rtp": 101},
+        {"item_id": "\x00", "name": "E"},
+        "f",
+    ]
     answer = (await door.post("/api/v1/items", json={"items": items})).json()
-    assert (answer["total"], answer["succeeded"], answer["failed"]) == (4, 1, 3)
-    assert [(line["index"], line.get("item_id")) for line in answer["errors"]] == [(1, "b"), (2, None), (3, "d")]
+    assert (answer["total"], answer["succeeded"], answer["failed"]) == (6, 1, 5)
+    named = [(line["index"], line.get("item_id")) for line in answer["errors"]]
+    assert named == [(1, "b"), (2, None), (3, "d"), (4, "\x00"), (5, None)]
     assert answer["errors"][2]["errors"][0] | {"message": ""} == {"field": "rtp", "code": "out_of_range", "message": ""}
+    assert answer["errors"][4]["errors"][0]["code"] == "wrong_type"
+
+
+@pytest.mark.parametrize("attributes", [b'{"a": 1e999}', b'{"a": NaN}', b'{"a": 1, "a": 2}', b'{"a": "\\ud800"}'])
+async def test_refuses_what_json_cannot_give_back(door: httpx.AsyncClient, attributes: bytes) -> None:
+    body = b'{"name": "A", "attributes": %b}' % attributes
+    answer = await door.put("/api/v1/item/a", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert (await door.get("/api/v1/item/a")).status_code == 404
 
 
 async def test_refuses_what_is_no_item(door: httpx.AsyncClient) -> None:
@@ -107,6 +124,8 @@ async def test_refuses_what_is_no_item(door: httpx.AsyncClient) -> None:
         ("PUT", "/api/v1/item/a", {"name": "A", "is_active": "yes"}),
         ("PUT", "/api/v1/item/a", {"name": "A", "published_at": "yesterday"}),
         ("PUT", f"/api/v1/item/{'a' * 257}", {"name": "A"}),
+        ("PUT", "/api/v1/item/%FF", {"name": "A"}),
+        ("PUT", "/api/v1/item/%00", {"name": "A"}),
         ("POST", "/api/v1/items", {"items": []}),
         ("POST", "/api/v1/items", {"items": [{}] * 1001}),
         ("POST", "/api/v1/items", []),

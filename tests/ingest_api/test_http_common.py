@@ -32,6 +32,22 @@ async def test_routing_errors_have_our_body(method: str, path: str, status: int)
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/api/v1/item/a", "GET, PUT"),
+        ("/api/v1/behaviors/track", "POST"),
+        ("/api/v1/tracking-configs/acme/feed", "DELETE, GET, PUT"),
+        ("/readyz", "GET"),
+    ],
+)
+async def test_a_call_with_another_method_is_told_every_one_there_is(path: str, methods: str) -> None:
+    async with http_door() as door:
+        answer = await door.request("PATCH", path)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == methods
+
+
 async def test_a_malformed_parameter_is_a_400_never_a_422() -> None:
     async with http_door() as door:
         answer = await door.get("/api/v1/tracking-configs/?limit=many")

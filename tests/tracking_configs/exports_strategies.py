@@ -119,12 +119,12 @@ def fields(draw: st.DrawFn, name: str, with_patterns: bool) -> FieldSpec:
 def nasty_configs(draw: st.DrawFn, with_patterns: bool = True) -> TrackingConfig:
     config = make_config(
         tenant_id=draw(st.sampled_from(["acme", "24-7", "a-b", "a_b"])),
-        scenario_id=draw(scenarios),
+        scenario_id=draw(scenarios.filter(lambda text: text.strip(" ."))),
         scenario_type=draw(st.sampled_from(["custom", "custom", "video"])),
-        name=draw(texts.filter(bool)),
+        name=draw(texts.filter(lambda text: text and text.isprintable())),
         description=draw(texts),
         fields=[draw(fields(name, with_patterns)) for name in draw(st.lists(names, unique=True, max_size=8))],
-        actions=[*draw(st.lists(names, unique=True, max_size=3)), "spin"],
+        actions=["spin", *draw(st.lists(names.filter(lambda name: name != "spin"), unique=True, max_size=3))],
         enforcement=draw(st.sampled_from(["warn", "reject"])),
     )
     check_config(draft_of(config))

@@ -60,9 +60,11 @@ def _how_to_send(config: TrackingConfig) -> Iterator[str]:
     example = example_event(config)
     yield (
         "Post it as JSON, here with curl; `MILLRACE_URL` is where the platform answers. A 200 means that the event is "
-        "stored. Send it again with the same `event_id` when no answer came: it counts once."
+        "stored. Give it an `event_id` and send it again with the same one when no answer came: it counts once."
     )
-    body = json_text(example.event, indent=2)
+    # Without id and time, which the door fills in: the same id twice would count once, even in another scenario.
+    sent = {name: value for name, value in example.event.items() if name not in ("event_id", "timestamp")}
+    body = json_text(sent, indent=2)
     yield (
         '```sh\ncurl -X POST "${MILLRACE_URL:-http://localhost:8080}/api/v1/behaviors/track" \\\n'
         f"  -H 'content-type: application/json' --data-binary @- <<'EVENT'\n{body}\nEVENT\n```"
