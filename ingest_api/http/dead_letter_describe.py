@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ingest_api.http.describe import Schema, json_body, ref
+from ingest_api.http.openapi_parts import Schema, json_body, ref
 from ingest_api.letter_replay import Example, Report
 from ingest_api.letters import Outcome, Replayed
 from schemas.verdict import Code, Issue
