@@ -7,28 +7,24 @@ of whose events are rejected: its partitions wait, see `streams.parking`.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from schemas.ages import AGES
 from schemas.clock import Clock, system_clock
-from schemas.limits import MAX_EVENT_BYTES
 from schemas.metrics import EVENTS_JUDGED
 from schemas.quality import QUALITY
 from schemas.topics import rejected_topic, validated_topic
 from streams.breaker import runs_of
 from streams.config import StreamConfig
-from streams.judging import Judgement, Judging, accepts_most, judgement, tenant_of_raw
+from streams.judging import Judgement, Judging, cure_of, judgement, tenant_of_raw
 from streams.outages import outlast
-from streams.parking import Cured, Parking
+from streams.parking import Parking
 from streams.publisher import Publisher
 from streams.topic_maker import TopicMaker
-from streams.transport import Batch, Record
-
-MAX_EVIDENCE: Final = 100  # of the rejected records that parked a tenant
+from streams.transport import Batch
 
 
 class JudgeStep:
@@ -80,10 +76,3 @@ class JudgeStep:
         except KafkaError:
             self._topics.forget(validated, rejected)
             raise
-
-
-def cure_of(judge: Judging, batch: Batch, refused: Sequence[Record]) -> Cured:
-    """Whether the judge accepts by now most of what it rejected last; too large an event it never will."""
-    evidence = [record for record in refused[-MAX_EVIDENCE:] if len(record.value or b"") <= MAX_EVENT_BYTES]
-    sample = Batch(batch.tp, evidence, batch.epoch, batch.place)
-    return lambda: bool(evidence) and accepts_most(judge, sample)

@@ -1,7 +1,7 @@
 """Judging a batch: plain functions from records to accepted events and dead letters. No I/O."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -9,6 +9,7 @@ import structlog
 
 from schemas.dead_letter import dead_letter, encode_dead_letter
 from schemas.event import Event, Source
+from schemas.limits import MAX_EVENT_BYTES
 from schemas.topics import RAW_PREFIX, SOURCE_HEADER, tenant_of
 from schemas.validated import encode_event
 from schemas.verdict import Code, Issue, Rejected
@@ -22,6 +23,7 @@ log = structlog.get_logger()
 # for its length anyway, so nothing that could be replayed is cut.
 MAX_ORIGINAL_BYTES: Final = 512 * 1024
 MAX_KEY_BYTES: Final = 64 * 1024
+MAX_EVIDENCE: Final = 100  # of the refused records that parked a tenant
 DOORS: Final = {source.value.encode(): source.value for source in (Source.HTTP, Source.GRPC)}
 
 
@@ -91,9 +93,11 @@ def judgement(batch: Batch, judge: Judging) -> Judgement:
     return result
 
 
-def accepts_most(judge: Judging, batch: Batch) -> bool:
-    """Whether of these records, of which there must be some, more than half would be accepted now."""
-    return 2 * len(judgement(batch, judge).validated) > len(batch.records)
+def cure_of(judge: Judging, batch: Batch, refused: Sequence[Record]) -> Callable[[], bool]:
+    """Whether the judge accepts by now most of what it refused last in a batch; too large an event it never will."""
+    evidence = [record for record in refused[-MAX_EVIDENCE:] if len(record.value or b"") <= MAX_EVENT_BYTES]
+    sample = Batch(batch.tp, evidence, batch.epoch, batch.place)
+    return lambda: 2 * len(judgement(sample, judge).validated) > len(evidence)
 
 
 def arrival_of(record: Record, tenant: str) -> Arrival:

@@ -5,7 +5,7 @@ import pytest
 
 from schemas.dead_letter import decode_dead_letter
 from schemas.validated import decode_event
-from streams.judging import MAX_ORIGINAL_BYTES, accepted_events, arrival_of, judgement, tenant_of_raw
+from streams.judging import MAX_ORIGINAL_BYTES, accepted_events, arrival_of, cure_of, judgement, tenant_of_raw
 from tests.factories import NOON, make_body
 from tests.streams.fakes import FakeJudge, FakeRecord, batch_of
 from tests.tracking_configs.factories import make_registry, template_config
@@ -87,3 +87,22 @@ def test_a_topic_of_no_tenant_is_refused() -> None:
     assert tenant_of_raw("user-behaviors-acme") == "acme"
     with pytest.raises(ValueError, match="not the raw topic"):
         tenant_of_raw("user-behaviors-health")
+
+
+def test_a_tenant_is_cured_when_most_of_what_was_refused_would_be_accepted() -> None:
+    def play(number: int) -> FakeRecord:
+        data = {"video_data": {"duration": number, "watch_duration": 1, "completion_rate": 0.5}}
+        return FakeRecord(number, msgspec.json.encode(make_body(action_type="play_end", scenario_data=data)))
+
+    config = template_config("video", enforcement="reject", fields={"duration": {"min_value": 60}})
+    registry = make_registry(config)
+    batch = batch_of(*map(play, range(100)), FakeRecord(100, b"{"), FakeRecord(101, b"x" * 100_000))
+    judge = Judge(registry)
+    refused = judgement(batch, judge).refused
+    assert [record.offset for record in refused] == [*range(60), 100, 101]
+    cured = cure_of(judge, batch, refused)
+    assert not cured()
+    registry.apply(msgspec.structs.replace(template_config("video", enforcement="reject"), version=2))
+    assert cured()  # all but the first, whose duration is 0, and what is no event
+    assert not cure_of(judge, batch, [])()
+    assert not cure_of(judge, batch, refused[-1:])()

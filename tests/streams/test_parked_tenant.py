@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,6 +20,7 @@ from tests.streams.live import committed, make_config, make_topic, producer_clie
 from tests.tracking_configs.factories import make_registry, template_config
 from tracking_configs.judge import Judge
 from tracking_configs.model import TrackingConfig
+from tracking_configs.registry import ConfigRegistry
 
 PARTITIONS = 2
 EVENTS = 8000  # of the bad release
@@ -87,6 +89,17 @@ async def until_validated(kafka: str, tenant: str, count: int) -> list[tuple[int
     return found
 
 
+@asynccontextmanager
+async def judging(config: StreamConfig, registry: ConfigRegistry, parking: Parking) -> AsyncIterator[None]:
+    """A judge worker at work."""
+    step = JudgeStep(config, Judge(registry), parking=parking)
+    try:
+        async with running(config, step):
+            yield
+    finally:
+        await step.stop()
+
+
 async def test_one_tenant_is_parked_and_goes_on_where_it_stood_while_the_other_is_judged(
     kafka: str, tenant: str
 ) -> None:
@@ -99,7 +112,7 @@ async def test_one_tenant_is_parked_and_goes_on_where_it_stood_while_the_other_i
             await make_topic(kafka, topic, PARTITIONS)
     await send(kafka, bad, range(EVENTS))
 
-    async with running(config, JudgeStep(config, Judge(registry), parking=parking)):
+    async with judging(config, registry, parking):
         started = time.monotonic()
         await until(lambda: parking.is_parked(bad))
         assert time.monotonic() - started < 5
@@ -140,12 +153,12 @@ async def test_a_worker_that_is_stopped_while_a_tenant_is_parked_loses_and_repea
     await send(kafka, tenant, range(EVENTS))
 
     first = Parking("judge")
-    async with running(config, JudgeStep(config, Judge(registry), parking=first)):
+    async with judging(config, registry, first):
         await until(lambda: first.is_parked(tenant))
         await asyncio.sleep(0.5)
     registry.apply(lenient(tenant))
     written = await letters(kafka, tenant)
-    async with running(config, JudgeStep(config, Judge(registry))):
+    async with judging(config, registry, Parking("judge")):
         taken = await until_validated(kafka, tenant, EVENTS - len(written))
     assert sorted([*taken, *written]) == sorted(
         (partition, offset) for partition in range(PARTITIONS) for offset in range(EVENTS // PARTITIONS)

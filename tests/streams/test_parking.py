@@ -6,6 +6,8 @@ from itertools import pairwise
 import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from streams.breaker import BreakerSettings, Reason
 from streams.parking import BoardAwayError, Parking
@@ -134,7 +136,7 @@ async def test_the_board_in_redis_is_posted_for_a_while_and_carries_marks(redis_
 
 
 async def test_a_redis_that_is_away_is_a_board_that_is_away() -> None:
-    nowhere = Redis(host="127.0.0.1", port=1)
+    nowhere = Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
     with pytest.raises(BoardAwayError):
         await RedisBoard(nowhere).post("acme", "judge", Reason.RUN)
     await nowhere.aclose()
