@@ -86,6 +86,10 @@ class Settings(BaseSettings):
     recent_days: Count = Field(90, description="Life of a user's recent list, in days")
     lists_hours: Count = Field(24, description="Life of a precomputed recommendation list, in hours")
 
+    erasure_key: Annotated[SecretStr, Field(min_length=16)] | None = Field(
+        None, description="Secret that signs receipts of erasure, 16 characters at least; unset: one is kept in MongoDB"
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
     log_format: Literal["json", "console"] = Field("console", description="Form of a log line")
     debug: bool = Field(False, description="The CLI shows tracebacks of expected failures as well")
@@ -130,7 +134,8 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, str]:
         """Every setting by its variable, as text, secrets hidden."""
-        return {variable(name): _as_text(getattr(self, name)) for name in type(self).model_fields}
+        shown = {variable(name): _as_text(getattr(self, name)) for name in type(self).model_fields}
+        return shown | {variable("erasure_key"): "***" if self.erasure_key else ""}
 
     def with_overrides(self, **changed: Any) -> Self:
         """The same settings but for these, which are validated like any other."""

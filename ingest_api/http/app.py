@@ -6,6 +6,7 @@ import structlog
 from fastapi import FastAPI
 
 from ingest_api.deps import HttpDeps
+from ingest_api.erasure import Erasure
 from ingest_api.http.catalogue_routes import catalogue_router
 from ingest_api.http.config_describe import SCHEMAS as CONFIG_SCHEMAS
 from ingest_api.http.config_export_routes import config_export_router
@@ -14,6 +15,8 @@ from ingest_api.http.config_routes import config_router
 from ingest_api.http.dead_letter_describe import SCHEMAS as DEAD_LETTER_SCHEMAS
 from ingest_api.http.dead_letter_routes import dead_letter_router
 from ingest_api.http.describe import SCHEMAS
+from ingest_api.http.erasure_routes import SCHEMAS as ERASURE_SCHEMAS
+from ingest_api.http.erasure_routes import erasure_router
 from ingest_api.http.error_handlers import add_error_handlers
 from ingest_api.http.game_routes import game_router
 from ingest_api.http.health_routes import health_router
@@ -41,13 +44,17 @@ TAGS: Final = [
         "description": "Raw events that were rejected: which and why, mended and sent again; tenants parked for them.",
     },
     {"name": "catalogue", "description": "Items and user profiles, and search among items."},
+    {"name": "erasure", "description": "One call forgets a user."},
     {"name": "recommendations", "description": "Lists for a user, similar items, hot items, and why."},
     {"name": "health", "description": "Liveness, readiness, metrics."},
 ]
 
 
-def create_app(deps: HttpDeps) -> FastAPI:
-    """The application over connections that are open, or will be: it opens and closes none."""
+def create_app(deps: HttpDeps, erasure: Erasure | None = None) -> FastAPI:
+    """The application over connections that are open, or will be: it opens and closes none.
+
+    Without `erasure` there is no call that forgets a user.
+    """
     app = FastAPI(
         title="Millrace",
         version="1",
@@ -66,6 +73,8 @@ def create_app(deps: HttpDeps) -> FastAPI:
     if deps.dead_letters is not None:
         app.include_router(dead_letter_router(deps, deps.dead_letters))
     app.include_router(catalogue_router(deps))
+    if erasure is not None:
+        app.include_router(erasure_router(deps, erasure))
     app.include_router(recommend_router(deps, RecommendService(deps.redis, deps.settings)))
     app.include_router(health_router(deps))
     app.add_middleware(Bounded, settings=deps.settings)
@@ -92,7 +101,7 @@ def _describe(app: FastAPI) -> None:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
-            schemas |= SCHEMAS | CONFIG_SCHEMAS | DEAD_LETTER_SCHEMAS | RECOMMEND_SCHEMAS
+            schemas |= SCHEMAS | CONFIG_SCHEMAS | DEAD_LETTER_SCHEMAS | ERASURE_SCHEMAS | RECOMMEND_SCHEMAS
             app.openapi_schema = with_nulls(document)
         return app.openapi_schema
 

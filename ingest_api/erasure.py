@@ -1,0 +1,233 @@
+"""Forgets a user of a tenant: in Redis, MongoDB and ClickHouse; what is left to time is named in the receipt.
+
+Promise: the erasure is noted in MongoDB before anything is deleted, and every step deletes only what is there. So a
+call that fails, or a process that dies in the middle, is finished by the same call again. A store that is away stops
+no other store's step. The user's id itself is noted nowhere, only its HMAC.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+import structlog
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError, PyMongoError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from ingest_api.deps import DoorSettings
+from ingest_api.erased_rows import ErasedRows
+from ingest_api.errors import StoreUnavailable
+from ingest_api.pipelines import Pipelines
+from recommenders.scenes import PipelineFileError
+from schemas.clock import Clock, system_clock
+from schemas.keys import KeySpace
+from schemas.limits import MAX_FUTURE_MS, OLDEST_TIMESTAMP_MS
+from tracking_configs.errors import EventsUnavailableError
+
+log = structlog.get_logger()
+
+COLLECTION: Final = "erasures"
+USERS: Final = "users"
+KEY_DOCUMENT: Final = "key"  # no erasure's id, which has a slash
+DAY_MS: Final = 24 * 60 * 60 * 1000
+USER_KINDS: Final = (
+    *("user:session", "user:session_items", "user:recent", "user:profile"),
+    *("user:follows", "user:blocks", "user:emb"),
+)
+SCENE_KINDS: Final = ("rec:cache", "rec:meta")
+LEFT_TO_TIME: Final[dict[str, str]] = {
+    "kafka": "events, dead letters and session summaries stay in their topics until the retention deletes them (7 days"
+    " by default); no compacted topic holds users, so there is nothing to write a tombstone for",
+    "events_in_flight": "what was sent before the call and is not yet stored is stored after it: call again when the"
+    " consumers have no lag",
+    "later_events": "events of the user that come after the call are taken like anybody's",
+    "item_cf": "the sums and the user's history in the recommender worker: gone at its first start after Kafka has"
+    " deleted the events; until then it may write the user's lists again when an event of the user comes",
+    "hot_lists": "what the user added to the sums of items, in which no user is named, decays",
+    "paged_lists": "a list that the user was paging through: half an hour",
+    "others_follows": "the user's id in the follow and block sets of other users is not removed",
+}
+_NAMES_A_CALL: Final = 1000  # a millisecond of Redis
+
+_AWAY: Final[dict[type[Exception], str]] = {
+    EventsUnavailableError: "ClickHouse",
+    PyMongoError: "MongoDB",
+    RedisError: "Redis",
+    PipelineFileError: "the tenant's pipeline file",
+    OSError: "Redis",
+}
+
+Counts = dict[str, int]
+Step = Callable[[], Awaitable[Counts]]
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class ErasureUnfinished(StoreUnavailable):
+    """Stores were away; the others have forgotten the user. The same call again finishes. `done`: counts by store."""
+
+    def __init__(self, away: list[str], done: Counts) -> None:
+        super().__init__(" and ".join(dict.fromkeys(away)))
+        self.done = done
+        counted = ", ".join(f"{name} {count}" for name, count in done.items()) or "nothing"
+        self.args = (f"{self.store} unavailable: make the same call again, it finishes; erased so far: {counted}",)
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What was erased, signed. `user` is an HMAC of the id, `erased` counts keys, documents and rows; times in ms."""
+
+    tenant_id: str
+    user: str
+    requested_at: int
+    finished_at: int
+    erased: Counts
+    left_to_time: dict[str, str]
+    key_id: str
+    signature: str = ""
+
+
+class Erasure:
+    """Over the stores of the doors. `key`: of the HMACs; without one, a key made at first use is kept in MongoDB."""
+
+    def __init__(
+        self,
+        database: AsyncDatabase[dict[str, Any]],
+        redis: Redis,
+        rows: ErasedRows,
+        settings: DoorSettings,
+        *,
+        key: bytes | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        self._erasures = database[COLLECTION]
+        self._users = database[USERS]
+        self._redis = redis
+        self._rows = rows
+        self._cluster = settings.redis_cluster
+        self._pipelines = Pipelines(settings.pipelines_dir)
+        self._key = key
+        self._clock = clock
+
+    async def erase(self, tenant: str, user_id: str) -> Receipt:
+        """Forget the user; one that is not known gives a receipt of zeros. Raises ErasureUnfinished."""
+        try:
+            key = await self._signing_key()
+            user = user_hash(key, tenant, user_id)
+            place = f"{tenant}/{user}"
+            requested_at, counts = await self._note(place, tenant, user)
+        except PyMongoError as error:
+            raise ErasureUnfinished(["MongoDB"], {}) from error
+        away = [await self._run(place, step, counts) for step in self._steps(tenant, user_id)]
+        if any(away):
+            raise ErasureUnfinished([store for store in away if store], counts)
+        receipt = Receipt(
+            tenant_id=tenant,
+            user=user,
+            requested_at=requested_at,
+            finished_at=self._clock(),
+            erased=counts,
+            left_to_time=LEFT_TO_TIME,
+            key_id=key_id(key),
+        )
+        await self._finish(place, receipt)
+        return sign(receipt, key)
+
+    async def _signing_key(self) -> bytes:
+        if self._key is None:
+            kept = await self._erasures.find_one({"_id": KEY_DOCUMENT})
+            if kept is None:
+                try:
+                    await self._erasures.insert_one({"_id": KEY_DOCUMENT, "key": secrets.token_hex(32)})
+                except DuplicateKeyError:
+                    log.info("erasure_key_made_by_another")
+                kept = await self._erasures.find_one({"_id": KEY_DOCUMENT})
+            if kept is None:
+                raise PyMongoError("the key that was written is not there")
+            self._key = bytes.fromhex(kept["key"])
+        return self._key
+
+    async def _note(self, place: str, tenant: str, user: str) -> tuple[int, Counts]:
+        """When the erasure was asked for, and what was erased so far: those of one that was begun and not finished."""
+        found = await self._erasures.find_one({"_id": place})
+        if found is not None and found["state"] == "running":
+            return int(found["requested_at"]), {name: int(count) for name, count in found["counts"].items()}
+        now = self._clock()
+        begun = {"tenant_id": tenant, "user": user, "state": "running", "requested_at": now, "counts": {}}
+        await self._erasures.update_one({"_id": place}, {"$set": begun}, upsert=True)
+        return now, {}
+
+    def _steps(self, tenant: str, user_id: str) -> tuple[Step, ...]:
+        return (
+            lambda: self._rows.erase(tenant, user_id),
+            lambda: self._erase_document(tenant, user_id),
+            lambda: self._erase_keys(tenant, user_id),
+        )
+
+    async def _run(self, place: str, step: Step, counts: Counts) -> str:
+        """What was away, empty where the step is done; what it erased is added to `counts`, and noted."""
+        try:
+            for name, count in (await step()).items():
+                counts[name] = counts.get(name, 0) + count
+            await self._erasures.update_one({"_id": place}, {"$set": {"counts": counts}})
+        except tuple(_AWAY) as error:
+            log.warning("erasure_step_failed", erasure=place, error=type(error).__name__)
+            return next(store for kind, store in _AWAY.items() if isinstance(error, kind))
+        return ""
+
+    async def _finish(self, place: str, receipt: Receipt) -> None:
+        done = {"state": "done", "finished_at": receipt.finished_at, "counts": receipt.erased}
+        try:
+            await self._erasures.update_one({"_id": place}, {"$set": done})
+        except PyMongoError as error:
+            raise ErasureUnfinished(["MongoDB"], receipt.erased) from error
+
+    async def _erase_document(self, tenant: str, user_id: str) -> Counts:
+        deleted = await self._users.delete_one({"_id": f"{tenant}/{user_id}"})
+        return {"mongo_users": deleted.deleted_count}
+
+    async def _erase_keys(self, tenant: str, user_id: str) -> Counts:
+        pipeline = await self._pipelines.get(tenant)
+        keys = KeySpace(tenant, cluster=self._cluster)
+        names = user_keys(keys, user_id, [scene.name for scene in pipeline.scenes], self._clock())
+        deleted = 0
+        for start in range(0, len(names), _NAMES_A_CALL):
+            deleted += await self._redis.unlink(*names[start : start + _NAMES_A_CALL])
+        return {"redis_keys": deleted}
+
+
+def user_keys(keys: KeySpace, user_id: str, scenes: list[str], now_ms: int) -> list[str]:
+    """Every key that may be the user's. The windows of `user:heat` are days of events, each of which is named."""
+    days = range(OLDEST_TIMESTAMP_MS // DAY_MS, (now_ms + MAX_FUTURE_MS) // DAY_MS + 1)
+    return [
+        *(keys.key(kind, user_id) for kind in USER_KINDS),
+        *(keys.key(kind, user_id, scene) for kind in SCENE_KINDS for scene in scenes),
+        *(keys.key("user:heat", user_id, str(day)) for day in days),
+    ]
+
+
+def user_hash(key: bytes, tenant: str, user_id: str) -> str:
+    """The user in receipts and notes: another in every tenant, and unknown without the key."""
+    return _hmac(key, b"user", msgspec.json.encode([tenant, user_id]))
+
+
+def key_id(key: bytes) -> str:
+    """Which key signed, without telling it."""
+    return _hmac(key, b"key", b"")[:16]
+
+
+def sign(receipt: Receipt, key: bytes) -> Receipt:
+    """The receipt with its signature: HMAC-SHA256 of all the rest as JSON with sorted keys."""
+    unsigned = msgspec.structs.replace(receipt, signature="")
+    return msgspec.structs.replace(receipt, signature=_hmac(key, b"receipt", _encode(unsigned)))
+
+
+def verify_receipt(receipt: Receipt, key: bytes) -> bool:
+    """Whether the key signed the receipt, and nothing of it was changed."""
+    return hmac.compare_digest(sign(receipt, key).signature, receipt.signature)
+
+
+def _hmac(key: bytes, purpose: bytes, message: bytes) -> str:
+    return hmac.new(key, purpose + b"\0" + message, hashlib.sha256).hexdigest()
