@@ -1,0 +1,64 @@
+"""A Redis that comes back with less than it had, or nothing: the fence tells, and Kafka fills the gap."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from tests.faults.scene import MARKS, Scene, kill, native_scene, send_paced
+from tests.faults.traffic import PARTITIONS, make_sent
+
+pytestmark = MARKS
+COUNT = 8_000
+PER_S = 1000
+
+
+def append_only_file(tmp_path: Path) -> Path:
+    (found,) = tmp_path.glob("redis/appendonlydir/*.incr.aof")
+    return found
+
+
+async def test_a_redis_without_its_last_second_is_filled_up(tenant: str, tmp_path: Path) -> None:
+    """A killed process loses nothing it has written; what a machine that fails loses is cut off its file."""
+    async with native_scene(tenant, tmp_path) as scene:
+        sent = make_sent(tenant, count=COUNT, now_ms=time.time_ns() // 1_000_000)
+        async with scene.worker():
+            sending = asyncio.create_task(send_paced(scene, sent, PER_S))
+            await scene.wait_counted(COUNT // 4)
+            file = append_only_file(tmp_path)
+            flushed = file.stat().st_size
+            before = await scene.wait_counted(await scene.counted() + PER_S // 2)
+            await kill(scene.redis)
+            cut_off(file, flushed + 7)
+            await scene.redis.start()
+            await scene.redis.wait_ready()
+            await scene.wait_counted(before)
+            await sending
+            await scene.assert_exact()
+
+
+def cut_off(file: Path, size: int) -> None:
+    """In the middle of a command, as a machine that fails would."""
+    assert file.stat().st_size > size, "nothing was written in the last second"
+    with file.open("r+b") as opened:
+        opened.truncate(size)
+
+
+async def test_a_flushed_redis_is_rebuilt_from_kafka_while_events_flow(tenant: str, tmp_path: Path) -> None:
+    async with native_scene(tenant, tmp_path) as scene:
+        sent = make_sent(tenant, count=COUNT, now_ms=time.time_ns() // 1_000_000)
+        async with scene.worker():
+            sending = asyncio.create_task(send_paced(scene, sent, PER_S))
+            before = await scene.wait_counted(COUNT // 3)
+            await flush(scene)
+            await scene.wait_counted(before)
+            await flush(scene)
+            await sending
+            assert set(await scene.fences()) == set(range(PARTITIONS))
+            await scene.assert_exact()
+
+
+async def flush(scene: Scene) -> None:
+    async with Redis.from_url(scene.redis_dsn) as redis:
+        await redis.flushall()
