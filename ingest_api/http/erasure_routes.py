@@ -7,7 +7,8 @@ from fastapi import APIRouter, Header, Path, Request
 
 from ingest_api.api_codes import ApiCode
 from ingest_api.deps import HttpDeps
-from ingest_api.erasure import LEFT_TO_TIME, Erasure, Receipt
+from ingest_api.erasure import Erasure
+from ingest_api.erasure_receipt import LEFT_TO_TIME, Receipt
 from ingest_api.errors import RequestRefused
 from ingest_api.http.answers import JsonResponse
 from ingest_api.http.openapi_parts import Schema, errors, json_body, ref

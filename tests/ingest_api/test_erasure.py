@@ -1,5 +1,6 @@
 """A user forgotten on real servers: all of theirs goes, nothing of anybody else's."""
 
+import asyncio
 import base64
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -20,17 +21,8 @@ from infra.errors import SettingsError
 from infra.settings import load_settings
 from ingest_api.deps import DoorSettings, HttpDeps
 from ingest_api.erased_rows import ROWS_OF_USER, ErasedRows
-from ingest_api.erasure import (
-    COLLECTION,
-    DAY_MS,
-    SCENE_KINDS,
-    USER_KINDS,
-    Erasure,
-    ErasureUnfinished,
-    Receipt,
-    user_hash,
-    verify_receipt,
-)
+from ingest_api.erasure import COLLECTION, DAY_MS, SCENE_KINDS, USER_KINDS, Erasure, ErasureUnfinished
+from ingest_api.erasure_receipt import Receipt, user_hash, verify_receipt
 from ingest_api.http.app import create_app
 from schemas.event import Event
 from schemas.keys import KINDS, KeySpace
@@ -262,6 +254,16 @@ async def test_without_a_setting_one_key_is_made_and_kept(stores: Stores, rows: 
     assert kept is not None
     assert all(verify_receipt(receipt, bytes.fromhex(kept["key"])) for receipt in receipts)
     assert receipts[0].key_id == receipts[1].key_id
+
+
+async def test_calls_at_once_make_one_key_and_forget_the_user(stores: Stores, rows: ErasedRows, tenant: str) -> None:
+    await stores.fill(tenant, "u1")
+    erasures = [stores.erasure(rows, None) for _ in range(6)]
+    answers = await asyncio.gather(*(each.erase(tenant, "u1") for each in erasures), return_exceptions=True)
+    assert all(isinstance(answer, Receipt | ErasureUnfinished) for answer in answers), answers
+    receipt = await erasures[0].erase(tenant, "u1")
+    assert {answer.key_id for answer in answers if isinstance(answer, Receipt)} <= {receipt.key_id}
+    assert await stores.left(tenant, "u1") == NOTHING
 
 
 async def test_the_header_names_the_tenant(stores: Stores, rows: ErasedRows, tenant: str) -> None:
