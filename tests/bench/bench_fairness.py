@@ -25,7 +25,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import structlog
@@ -155,7 +155,7 @@ class Measured:
 
 async def applied(redis: Redis, tenant: str) -> int:
     """How many raw records of a tenant the features have taken: the fences' offsets, summed."""
-    fences: dict[bytes, bytes] = await redis.hgetall(f"{tenant}:fence:features")
+    fences = cast(dict[bytes, bytes], await redis.hgetall(f"{tenant}:fence:features"))
     return sum(int(fence.split(b":")[1]) + 1 for fence in fences.values())
 
 
