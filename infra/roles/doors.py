@@ -11,6 +11,8 @@ from infra.roles.role import Role
 from ingest_api.config_insights import ConfigInsights
 from ingest_api.dead_letters import DeadLetters
 from ingest_api.deps import DoorDeps, DoorSettings, HttpDeps, Probe
+from ingest_api.erased_rows import ErasedRows
+from ingest_api.erasure import Erasure
 from ingest_api.event_store import EventStore
 from ingest_api.grpc_door.server import create_server
 from ingest_api.http.app import create_app
@@ -37,6 +39,7 @@ async def serve_http(role: Role) -> None:
         service = ConfigService(store, outbox, load_templates(), judging.registry, system_clock)
         events = EventStore(role.deps.open_clickhouse)
         letters = LetterStore(role.deps.open_clickhouse)
+        erased_rows = ErasedRows(role.deps.open_clickhouse)
         deps = HttpDeps(
             judge=judging.judge,
             publisher=publisher,
@@ -59,13 +62,14 @@ async def serve_http(role: Role) -> None:
         )
         keeping = asyncio.create_task(outbox.keep_published())
         try:
-            await _serve(role, deps)
+            await _serve(role, deps, _erasure(role, erased_rows))
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
             await configs.stop()
             await events.close()
             await letters.close()
+            await erased_rows.close()
 
 
 async def serve_grpc(role: Role) -> None:
@@ -89,10 +93,10 @@ async def serve_grpc(role: Role) -> None:
         await door.stop()
 
 
-async def _serve(role: Role, deps: HttpDeps) -> None:
+async def _serve(role: Role, deps: HttpDeps, erasure: Erasure) -> None:
     host, port = role.settings.http_host, role.settings.http_port
     try:
-        async with serving(create_app(deps), host, port):
+        async with serving(create_app(deps, erasure), host, port):
             role.ready.set()
             await role.stop.wait()
     except OSError as error:
@@ -109,6 +113,12 @@ async def _publisher(role: Role) -> AsyncIterator[EventPublisher]:
         yield publisher
     finally:
         await publisher.stop()
+
+
+def _erasure(role: Role, rows: ErasedRows) -> Erasure:
+    key = role.settings.erasure_key
+    secret = key.get_secret_value().encode() if key is not None else None
+    return Erasure(role.deps.mongo, role.redis, rows, _door_settings(role), key=secret)
 
 
 def _door_settings(role: Role) -> DoorSettings:
