@@ -8,6 +8,7 @@ half-lives or more behind it: every score is then divided by a power of two, whi
 changes. An event counts as of its arrival at the latest, so a score is at most 2^SPAN times the weight in it.
 """
 
+import hashlib
 from typing import Final
 
 from streams.features.model import DAY_MS
@@ -23,6 +24,11 @@ def short_half_life_ms(half_life_ms: int) -> int:
     return max(1, half_life_ms // SHORTER)
 
 
-def landmark_of(latest: int, half_life_ms: int) -> int:
-    """The landmark, in ms, of a list whose last event arrived at `latest`: every worker comes to the same."""
-    return latest - latest % (SPAN * half_life_ms)
+def landmark_of(name: str, latest: int, half_life_ms: int) -> int:
+    """The landmark, in ms, of the list of that name whose last event arrived at `latest`.
+
+    Lists of one half-life move at different times, as their names' hashes say, so that no script moves many.
+    """
+    span = SPAN * half_life_ms
+    shift = int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:8], 16) * 1000 % span
+    return max(0, latest - (latest + shift) % span)

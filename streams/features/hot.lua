@@ -2,7 +2,8 @@
 --
 -- A list of the batch: name, half_life, first and latest arrival, stored {landmark, half_life, latest} or nil,
 -- landmark, factor (what it holds is multiplied by), scores {item place -> what is added}; refused where the tenant
--- has no place for it. A window: key, names and sums of the items whose sum has changed.
+-- has no place for it. Windows, one after the other: key, names and sums of the items whose sum has changed, whether
+-- the key is new.
 
 local landmarks_key = prefix .. 'hot:landmarks'
 local at_place, in_order, by_name, dead, windows = {}, {}, {}, {}, {}
@@ -66,13 +67,23 @@ local function admit(list)
   return true
 end
 
+-- As decay.landmark_of.
+local function landmark_of(list)
+  local span = settings.span * list.half_life
+  local shift = tonumber(string.sub(redis.sha1hex(list.name), 1, 8), 16) * 1000 % span
+  return math.max(0, list.latest - (list.latest + shift) % span)
+end
+
 -- Moves a list to the landmark of its latest arrival. Under another half-life it goes on with the heat that each item
 -- has as the first event arrives that brings it.
 local function move(list)
   local old = list.stored
   if old and old.latest > list.latest then list.latest = old.latest end
-  list.landmark = list.latest - list.latest % (settings.span * list.half_life)
-  list.factor = 1
+  if old and old.half_life == list.half_life and list.latest - old.landmark < settings.span * old.half_life then
+    list.landmark, list.factor = old.landmark, 1
+    return
+  end
+  list.landmark = landmark_of(list)
   if old and old.half_life == list.half_life then
     list.factor = 2 ^ ((old.landmark - list.landmark) / list.half_life)
   elseif old then
@@ -89,10 +100,12 @@ local function open_lists()
   end
 end
 
+local coldest = settings.coldest
 local function add(list, item, weight, moment)
   local exponent = (moment - list.landmark) / list.half_life
-  if exponent > settings.coldest then
-    list.scores[item] = (list.scores[item] or 0) + weight * 2 ^ exponent
+  if exponent > coldest then
+    local scores = list.scores
+    scores[item] = (scores[item] or 0) + weight * 2 ^ exponent
   end
 end
 
@@ -114,64 +127,61 @@ local function add_to_all(item, weight, moment, scenario, category)
   end
 end
 
--- What the user has given each item of the n events from `at` in the window, nil for an item not counted yet, and the
--- items in the order in which they are named.
-local function given_before(key, at, n)
-  local given, named, order, names = {}, {}, {}, {}
-  for i = at, at + 5 * n - 1, 5 do
-    local item = heat[i]
-    if not named[item] then
-      named[item] = true
-      order[#order + 1] = item
-      names[#names + 1] = items[item]
-    end
+-- What the user has given each of the items named in the window, nil for one not counted yet; and how many are counted.
+local function given_before(key, names)
+  local given, held = {}, read('HLEN', key) or 0
+  if held > 0 then
+    local stored = read('HMGET', key, unpack(names)) or {}
+    for i = 1, #names do given[i] = tonumber(stored[i]) end
   end
-  local stored = read('HMGET', key, unpack(names)) or {}
-  for i, item in ipairs(order) do given[item] = tonumber(stored[i]) end
-  return given, order
+  return given, held
 end
 
--- One user's events in one window of event time, one after the other.
-local function count_window(key, at, n)
-  local given, order = given_before(key, at, n)
-  local room, changed = nil, {}
-  for i = at, at + 5 * n - 1, 5 do
-    local item, weight = heat[i], heat[i + 1]
-    local before = given[item]
+-- Of one user's events in one window of event time, one after the other, what still counts.
+local user_weight, user_items = settings.user_weight, settings.user_items
+local function count_window(key, item_places, names, from, to)
+  local given, held = given_before(key, names)
+  local counted_items, changed, any = held, {}, false
+  for i = from, to, 5 do
+    local place, weight = heat[i], heat[i + 1]
+    local before = given[place]
     if not before then
-      room = room or settings.user_items - (read('HLEN', key) or 0)
-      if room > 0 then
-        room, before = room - 1, 0
-      else
-        before = settings.user_weight
-      end
+      before = counted_items < user_items and 0 or user_weight
+      counted_items = counted_items + 1
     end
     local counted, after = weight, before + weight
-    if after > settings.user_weight then
-      counted, after = settings.user_weight - before, settings.user_weight
+    if after > user_weight then
+      counted, after = user_weight - before, user_weight
       capped = capped + 1
     end
     if counted > 0 then
-      given[item], changed[item] = after, true
-      add_to_all(item, counted, heat[i + 2], heat[i + 3], heat[i + 4])
+      given[place], changed[place], any = after, true, true
+      add_to_all(item_places[place], counted, heat[i + 2], heat[i + 3], heat[i + 4])
     end
   end
+  if not any then return end
   local fields = {}
-  for _, item in ipairs(order) do
-    if changed[item] then
-      fields[#fields + 1] = items[item]
-      fields[#fields + 1] = given[item]
-    end
+  for place in pairs(changed) do
+    fields[#fields + 1] = names[place]
+    fields[#fields + 1] = given[place]
   end
-  if #fields > 0 then windows[#windows + 1] = {key, fields} end
+  local last = #windows
+  windows[last + 1], windows[last + 2], windows[last + 3] = key, fields, held == 0
 end
 
 local function count_heat(user_at)
   local at = 1
   while at <= #heat do
-    local n = heat[at + 2]
-    count_window(prefix .. 'user:heat:' .. encode_id(user_at(heat[at])) .. ':' .. heat[at + 1], at + 3, n)
-    at = at + 3 + 5 * n
+    local key = prefix .. 'user:heat:' .. encode_id(user_at(heat[at])) .. ':' .. heat[at + 1]
+    local item_places, names = {}, {}
+    for i = 1, heat[at + 2] do
+      local item = heat[at + 2 + i]
+      item_places[i], names[i] = item, items[item]
+    end
+    at = at + 3 + #names
+    local behind = at + 1 + 5 * heat[at]
+    count_window(key, item_places, names, at + 1, behind - 1)
+    at = behind
   end
 end
 
@@ -205,8 +215,9 @@ local function write_lists()
 end
 
 local function write_windows()
-  for _, window in ipairs(windows) do
-    write('HSET', window[1], unpack(window[2]))
-    call('EXPIRE', window[1], settings.window_s)
+  for i = 1, #windows, 3 do
+    local key = windows[i]
+    write('HSET', key, unpack(windows[i + 1]))
+    if windows[i + 2] then call('EXPIRE', key, settings.window_s) end
   end
 end

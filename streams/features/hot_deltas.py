@@ -6,7 +6,7 @@ adds up event by event; `hot.lua` reads what is made here.
 | | |
 | --- | --- |
 | lists | a list after the other, in the order of their first events, each scenario's short list behind its long one: key without tenant, or `-i` for the catalogue's category of item i; half-life; first and last arrival |
-| heat | a user's window after the other: place of the user in `users`, number of the window; n, n times item, weight, moment, place in `lists` of the scenario's, and of the category's |
+| heat | a user's window after the other: place of the user in `users`, number of the window; n, n distinct items; n, n times place among these, weight, moment, place in `lists` of the scenario's, and of the category's |
 """  # noqa: E501 (a table's row is one line)
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,8 @@ from streams.features.model import ScenarioSignals
 
 HOUR_MS: Final = 60 * 60 * 1000
 
-_LAST = 3  # place of the last arrival in a list's row
+Arrivals = list[int]  # the first and the last of a list, one value for a long list and its short one
+Opened = tuple[int, Arrivals]  # place of a list, its arrivals
 
 
 class HotDeltas:
@@ -44,14 +45,16 @@ class HotDeltas:
         self._users = users
         self._window_ms = window_ms
         self._now_ms = now_ms
-        self._rows: list[list[Any]] = []
-        self._scenarios: dict[str, int] = {}
-        self._categories: dict[str | int, int] = {}
-        self._heat: dict[tuple[int, int], list[Any]] = {}
+        self._lists: list[tuple[str | int, int, Arrivals]] = []
+        self._everywhere: Arrivals = []
+        self._scenarios: dict[str, Opened] = {}
+        self._categories: dict[str | int, Opened] = {}
+        self._heat: dict[tuple[int, int], tuple[dict[int, int], list[Any]]] = {}
 
     def add(self, events: Sequence[Event]) -> None:
         """The innermost loop: only a positive signal makes an item hotter."""
-        heat, places, users, rows = self._heat, self._places, self._users, self._rows
+        heat, places, users = self._heat, self._places, self._users
+        scenarios, categories = self._scenarios, self._categories
         window_ms, latest = self._window_ms, self._now_ms + HOUR_MS
         for event in events:
             weight = event.weight
@@ -62,44 +65,51 @@ class HotDeltas:
                 arrival = self._now_ms
             if moment > arrival:
                 moment = arrival
-            if not rows:
-                self._open_pair(GLOBAL, GLOBAL_SHORT, TENANT_HALF_LIFE_MS, arrival)
             item = places[event.item_id]
-            scenario = self._scenarios.get(event.scenario_id) or self._open_scenario(event, arrival)
-            category = self._categories.get(event.category or -item) or self._open_category(event, item, arrival)
-            for place in (1, 2, scenario, scenario + 1, category):
-                row = rows[place - 1]
-                if arrival > row[_LAST]:
-                    row[_LAST] = arrival
+            everywhere = self._everywhere or self._open_everywhere(arrival)
+            scenario, in_scenario = scenarios.get(event.scenario_id) or self._open_scenario(event, arrival)
+            name = event.category or -item
+            category, in_category = categories.get(name) or self._open_category(name, arrival)
+            for arrivals in (everywhere, in_scenario, in_category):
+                if arrival > arrivals[1]:
+                    arrivals[1] = arrival
             window = (users[event.user_id], moment // window_ms)
             of_window = heat.get(window)
             if of_window is None:
-                heat[window] = of_window = []
-            of_window += (item, weight, moment, scenario, category)
+                heat[window] = of_window = ({}, [])
+            items, values = of_window
+            values += (items.setdefault(item, len(items) + 1), weight, moment, scenario, category)
 
     def packed(self) -> tuple[list[Any], list[Any]]:
         """`lists` and `heat`."""
-        lists = [value for row in self._rows for value in row]
-        heat = [value for window, events in self._heat.items() for value in (*window, len(events) // 5, *events)]
+        lists = [value for name, half_life_ms, arrivals in self._lists for value in (name, half_life_ms, *arrivals)]
+        heat = [
+            value
+            for window, (items, values) in self._heat.items()
+            for value in (*window, len(items), *items, len(values) // 5, *values)
+        ]
         return lists, heat
 
-    def _open_scenario(self, event: Event, arrival: int) -> int:
+    def _open_everywhere(self, arrival: int) -> Arrivals:
+        self._everywhere = self._open_pair(GLOBAL, GLOBAL_SHORT, TENANT_HALF_LIFE_MS, arrival)[1]
+        return self._everywhere
+
+    def _open_scenario(self, event: Event, arrival: int) -> Opened:
         half_life_ms = self._signals(event.scenario_id, event.scenario_type).half_life_ms
         name = encode_id(event.scenario_id)
-        place = self._open_pair(f"{SCENARIO}:{name}", f"{SCENARIO_SHORT}:{name}", half_life_ms, arrival)
-        self._scenarios[event.scenario_id] = place
-        return place
+        opened = self._open_pair(f"{SCENARIO}:{name}", f"{SCENARIO_SHORT}:{name}", half_life_ms, arrival)
+        self._scenarios[event.scenario_id] = opened
+        return opened
 
-    def _open_category(self, event: Event, item: int, arrival: int) -> int:
-        name = f"{CATEGORY}:{encode_id(event.category)}" if event.category else -item
-        place = self._categories[event.category or -item] = self._open(name, TENANT_HALF_LIFE_MS, arrival)
-        return place
+    def _open_category(self, name: str | int, arrival: int) -> Opened:
+        arrivals = [arrival, arrival]
+        key = f"{CATEGORY}:{encode_id(name)}" if isinstance(name, str) else name
+        self._lists.append((key, TENANT_HALF_LIFE_MS, arrivals))
+        self._categories[name] = len(self._lists), arrivals
+        return self._categories[name]
 
-    def _open_pair(self, long: str, short: str, half_life_ms: int, arrival: int) -> int:
-        place = self._open(long, half_life_ms, arrival)
-        self._open(short, short_half_life_ms(half_life_ms), arrival)
-        return place
-
-    def _open(self, name: str | int, half_life_ms: int, arrival: int) -> int:
-        self._rows.append([name, half_life_ms, arrival, arrival])
-        return len(self._rows)
+    def _open_pair(self, long: str, short: str, half_life_ms: int, arrival: int) -> Opened:
+        arrivals = [arrival, arrival]
+        self._lists.append((long, half_life_ms, arrivals))
+        self._lists.append((short, short_half_life_ms(half_life_ms), arrivals))
+        return len(self._lists) - 1, arrivals

@@ -59,7 +59,7 @@ class HeatCap:
     """How much of one user counts in hot lists, in a window of event time.
 
     On one item `weight`, whatever the number of events; on `items` items, and on no further ones. What was counted in
-    a window is forgotten two windows after it last changed.
+    a window is forgotten when its first event came in two windows ago.
     """
 
     weight: float = 10.0

@@ -39,15 +39,15 @@ def held_by(content: Content) -> Held:
         {user: parsed(session.as_hash()) for user, session in content.sessions.items()},
         {user: set(session.items) for user, session in content.sessions.items()},
         {user: list(map(msgspec.json.decode, entries)) for user, entries in content.recents.items()},
-        {name: (record_of(hot), approximately(warm(hot.heat))) for name, hot in content.hot.items()},
+        {name: (record_of(name, hot), approximately(warm(hot.heat))) for name, hot in content.hot.items()},
         {window: given for window, given in content.given.items() if given},
         {user: set(items) for user, items in content.follows.items()},
         {user: set(items) for user, items in content.blocks.items()},
     )
 
 
-def record_of(hot: HotList) -> HotRecord:
-    return HotRecord(landmark_of(hot.as_of, hot.half_life_ms), hot.half_life_ms, hot.as_of)
+def record_of(name: str, hot: HotList) -> HotRecord:
+    return HotRecord(landmark_of(name, hot.as_of, hot.half_life_ms), hot.half_life_ms, hot.as_of)
 
 
 def warm(heat: dict[str, float]) -> dict[str, float]:

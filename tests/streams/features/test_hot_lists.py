@@ -122,7 +122,7 @@ async def test_a_rescale_changes_no_order_and_no_ratio(redis_client: Redis) -> N
     assert await sink.apply(tenant, 0, 1, 39, 99, [later]) == Applied(1)
     after = await scores_of(redis_client, tenant, name)
     record, _ = await read_hot(redis_client, tenant, name)
-    spans = (record.landmark - landmark_of(NOON + 5, MINUTE)) // (SPAN * MINUTE)
+    spans = (record.landmark - landmark_of(name, NOON + 5, MINUTE)) // (SPAN * MINUTE)
     assert spans > 0
     assert {item: score * 2.0 ** (SPAN * spans) for item, score in after.items() if item != "x"} == before
 
@@ -229,16 +229,16 @@ async def test_the_next_window_counts_anew_and_other_users_as_ever(redis_client:
     assert metrics.HEAT_CAPPED.labels(tenant)._value.get() - capped == 4
 
 
-async def test_what_a_user_gave_is_forgotten_two_windows_after_it_changed(redis_client: Redis) -> None:
+async def test_what_a_user_gave_is_forgotten_two_windows_after_the_first_event_of_it(redis_client: Redis) -> None:
     tenant = new_tenant()
-    sink = make_sink(redis_client, cap=HeatCap(weight=1.0, window_ms=3_600_000))
+    sink = make_sink(redis_client, cap=HeatCap(weight=5.0, window_ms=3_600_000))
     key = KeySpace(tenant).key("user:heat", "u1", str(NOON // 3_600_000))
     await apply_all(sink, tenant, [some_events(tenant, 1)])
     assert 7190 < await redis_client.ttl(key) <= 7200
     await redis_client.expire(key, 100)
     again = some_events(tenant, 2)[1:]
     assert await sink.apply(tenant, 0, 1, 0, 1, again) == Applied(1)
-    assert await redis_client.ttl(key) <= 100
+    assert (await redis_client.hgetall(key), await redis_client.ttl(key) <= 100) == ({b"i1": b"2"}, True)
 
 
 async def test_a_category_beyond_the_last_place_has_no_list_and_is_counted(redis_client: Redis) -> None:
@@ -301,11 +301,22 @@ async def test_a_list_without_a_record_begins_anew(redis_client: Redis, record: 
     assert await held_in(redis_client, tenant) == held_by(fold(events, signals=signals))
 
 
+def test_lists_of_one_half_life_move_at_different_times() -> None:
+    landmarks = [landmark_of(f"hot:category:c{n}", NOON, DAY_MS) for n in range(1000)]
+    moved_within_an_hour = [sum(at <= mark < at + 3_600_000 for mark in landmarks) for at in landmarks]
+    assert max(moved_within_an_hour) < 10
+    assert all(0 <= NOON - mark < SPAN * DAY_MS for mark in landmarks)
+
+
+def test_a_half_life_of_a_year_has_its_landmark_within_the_epoch() -> None:
+    assert all(0 <= landmark_of(f"list {n}", NOON, YEAR_MS) <= NOON for n in range(100))
+
+
 async def test_a_record_reads_as_it_was_written(redis_client: Redis) -> None:
     tenant = new_tenant()
     await apply_all(make_sink(redis_client), tenant, [some_events(tenant, 1)])
     record, _ = await read_hot(redis_client, tenant, "hot:scenario_short:feed")
-    assert record == HotRecord(landmark_of(NOON + 5, DAY_MS // 8), DAY_MS // 8, NOON + 5)
+    assert record == HotRecord(landmark_of("hot:scenario_short:feed", NOON + 5, DAY_MS // 8), DAY_MS // 8, NOON + 5)
 
 
 @pytest.mark.parametrize("wrong", [{"weight": 0.0}, {"items": 0}, {"window_ms": 999}, {"weight": float("inf")}])
