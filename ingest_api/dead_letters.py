@@ -31,9 +31,9 @@ RETRY_AFTER_S: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Letters, the newest first, with what was replayed of each."""
+    """Letters, the newest first."""
 
-    items: list[tuple[Letter, Replayed | None]]
+    items: list[Letter]
     next_cursor: str | None
 
 
@@ -63,25 +63,19 @@ class DeadLetters:
     async def page(self, tenant: str, wanted: Wanted, limit: int, cursor: str | None = None) -> Page:
         """Raises InvalidCursorError."""
         letters = await self._store.letters(tenant, wanted, limit + 1, read_cursor(cursor), newest_first=True)
-        shown = letters[:limit]
-        replays = await self._store.replays(tenant, [letter.place for letter in shown])
-        items = [(letter, replays.get(letter.place)) for letter in shown]
-        return Page(items, cursor_after(shown[-1]) if len(letters) > limit else None)
+        items = letters[:limit]
+        return Page(items, cursor_after(items[-1]) if len(letters) > limit else None)
 
-    async def find(self, tenant: str, place: Place) -> tuple[Letter, Replayed | None] | None:
-        """The letter of the record that stood there, and what was replayed of it."""
-        letter = await self._store.letter(tenant, place)
-        if letter is None:
-            return None
-        return letter, (await self._store.replays(tenant, [place])).get(place)
+    async def find(self, tenant: str, place: Place) -> Letter | None:
+        """The letter of the record that stood there."""
+        return await self._store.letter(tenant, place)
 
     async def replay(self, tenant: str, order: Order) -> Report:
         """Raises InvalidCursorError, and BrokerUnavailable where nothing could be sent."""
         wanted = msgspec.structs.replace(order.wanted, raw_only=True)
         found = await self._store.letters(tenant, wanted, order.limit + 1, read_cursor(order.cursor))
         letters = found[: order.limit]
-        marked = await self._store.replays(tenant, [letter.place for letter in letters])
-        left = [letter for letter in letters if letter.place not in marked]
+        left = [letter for letter in letters if letter.replayed is None]
         candidates = await asyncio.to_thread(self._mend_all, tenant, left, order.mapping)
         stored = await self._stored_ids(tenant, candidates)
         fresh, known = split_known(candidates, stored)
@@ -93,7 +87,7 @@ class DeadLetters:
             await self._mark(tenant, sent, [each for each in known if each.event_id in stored])
         report = report_of(fresh, failed, order.everything)
         report.selected = len(letters)
-        report.skipped_already = len(marked) + len(known)
+        report.skipped_already = len(letters) - len(left) + len(known)
         report.dry_run = order.dry_run
         report.next_cursor = cursor_after(letters[-1]) if len(found) > order.limit else None
         return report

@@ -6,9 +6,10 @@ Promise: `mark` may be called again with the same replays, whoever else does: a 
 import asyncio
 import base64
 import binascii
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -25,6 +26,9 @@ REPLAY_COLUMNS: Final = (
     *("event_id", "outcome", "replayed_at"),
 )
 
+MAX_ADDRESS: Final = 3000  # of the parameters of a query, percent-encoded
+PUNCTUATION: Final = 24  # of two strings in arrays, the same
+
 _REPLAYED: Final = """
     (kafka_topic, kafka_partition, kafka_offset) {op} (
         SELECT kafka_topic, kafka_partition, kafka_offset FROM dead_letter_replays WHERE tenant_id = {{tenant:String}}
@@ -37,13 +41,30 @@ _CONDITIONS: Final = {  # of what may be wanted: the parameter's name, and the c
     "until": "timestamp < fromUnixTimestamp64Milli({until:Int64})",
 }
 _POSITION: Final = "(toUnixTimestamp64Milli(timestamp), kafka_topic, kafka_partition, kafka_offset)"
+_PLACE: Final = "kafka_topic, kafka_partition, kafka_offset"
 _LETTERS: Final = f"""
-    SELECT kafka_topic, kafka_partition, kafka_offset, toUnixTimestamp64Milli(timestamp), scenario_id, config_version,
-        reason_codes, message, arrayMap(e -> [e.field, e.code, e.message], errors), original
-    FROM rejected_behaviors FINAL
-    WHERE tenant_id = {{tenant:String}} AND %s
-    ORDER BY {_POSITION} %s LIMIT {{n:UInt32}}
+    WITH page AS (
+        SELECT {_PLACE}, timestamp, scenario_id, config_version, reason_codes, message, errors, original
+        FROM rejected_behaviors FINAL
+        WHERE tenant_id = {{tenant:String}} AND %(where)s
+        ORDER BY {_POSITION} %(order)s LIMIT {{n:UInt32}}
+    )
+    SELECT {_PLACE}, toUnixTimestamp64Milli(timestamp), scenario_id, config_version, reason_codes, message,
+        arrayMap(e -> [e.field, e.code, e.message], errors), original,
+        event_id, outcome, toUnixTimestamp64Milli(replayed_at)
+    FROM page
+    LEFT JOIN (
+        SELECT {_PLACE}, event_id, outcome, replayed_at FROM dead_letter_replays FINAL
+        WHERE tenant_id = {{tenant:String}} AND ({_PLACE}) IN (SELECT {_PLACE} FROM page)
+    ) AS replays USING ({_PLACE})
+    ORDER BY {_POSITION} %(order)s
 """  # noqa: S608 - the parts are constants of this file, every value is a bound parameter
+_STORED_IDS: Final = """
+    SELECT DISTINCT event_id FROM user_behaviors
+    WHERE tenant_id = {tenant:String} AND scenario_id IN {scenarios:Array(String)}
+        AND toDate(timestamp) IN {days:Array(Date)} AND event_id IN {ids:Array(String)}
+    SETTINGS final = 0
+"""
 _BEHIND: Final = f"{_POSITION} %s ({{c_time:Int64}}, {{c_topic:String}}, {{c_partition:Int32}}, {{c_offset:Int64}})"
 
 
@@ -56,54 +77,28 @@ class LetterStore(EventStore):
         """At most `n`, in the order of their arrival or the reverse, beginning behind the cursor."""
         parameters: dict[str, Any] = {"tenant": tenant, "n": n}
         where = [*_conditions(tenant, wanted, parameters), *_behind(after, newest_first, parameters)]
-        query = _LETTERS % (" AND ".join(where) or "true", "DESC" if newest_first else "ASC")
+        query = _LETTERS % {"where": " AND ".join(where) or "true", "order": "DESC" if newest_first else "ASC"}
         return [_letter(row) for row in await self.rows(query, parameters)]
 
     async def letter(self, tenant: str, place: Place) -> Letter | None:
         parameters: dict[str, Any] = {"tenant": tenant, "n": 1}
         parameters |= {"topic": place.topic, "partition": place.partition, "offset": place.offset}
         where = "kafka_topic = {topic:String} AND kafka_partition = {partition:Int32} AND kafka_offset = {offset:Int64}"
-        rows = await self.rows(_LETTERS % (where, "ASC"), parameters)
+        rows = await self.rows(_LETTERS % {"where": where, "order": "ASC"}, parameters)
         return _letter(rows[0]) if rows else None
 
-    async def replays(self, tenant: str, places: Collection[Place]) -> Mapping[Place, Replayed]:
-        """Those of the letters at `places` that were replayed."""
-        if not places:
-            return {}
-        query = """
-            SELECT kafka_topic, kafka_partition, kafka_offset, event_id, outcome, toUnixTimestamp64Milli(replayed_at)
-            FROM dead_letter_replays FINAL
-            WHERE tenant_id = {tenant:String} AND kafka_topic IN {topics:Array(String)}
-                AND kafka_offset IN {offsets:Array(Int64)}
-        """
-        parameters = {
-            "tenant": tenant,
-            "topics": sorted({place.topic for place in places}),
-            "offsets": sorted({place.offset for place in places}),
-        }
-        found = {
-            Place(topic, partition, offset): Replayed(event_id, Outcome(outcome), at)
-            for topic, partition, offset, event_id, outcome, at in await self.rows(query, parameters)
-        }
-        return {place: found[place] for place in places if place in found}
-
-    async def stored_ids(self, tenant: str, events: Collection[Event]) -> set[str]:
+    async def stored_ids(self, tenant: str, events: Iterable[Event]) -> set[str]:
         """Which of the events are stored as accepted ones, by their ids."""
-        if not events:
-            return set()
-        query = """
-            SELECT DISTINCT event_id FROM user_behaviors
-            WHERE tenant_id = {tenant:String} AND scenario_id IN {scenarios:Array(String)}
-                AND toDate(timestamp) IN {days:Array(Date)} AND event_id IN {ids:Array(String)}
-            SETTINGS final = 0
-        """
-        parameters = {
-            "tenant": tenant,
-            "scenarios": sorted({event.scenario_id for event in events}),
-            "days": sorted({_day(event.timestamp) for event in events}),
-            "ids": sorted({event.event_id for event in events}),
-        }
-        return {event_id for (event_id,) in await self.rows(query, parameters)}
+        found: set[str] = set()
+        for group in _groups(events):
+            parameters = {
+                "tenant": tenant,
+                "scenarios": sorted({event.scenario_id for event in group}),
+                "days": sorted({_day(event.timestamp) for event in group}),
+                "ids": sorted({event.event_id for event in group}),
+            }
+            found |= {event_id for (event_id,) in await self.rows(_STORED_IDS, parameters)}
+        return found
 
     async def mark(self, tenant: str, replays: Iterable[tuple[Place, Replayed]]) -> None:
         """Note what was replayed."""
@@ -150,8 +145,23 @@ def _behind(after: Cursor | None, newest_first: bool, parameters: dict[str, Any]
         yield _BEHIND % ("<" if newest_first else ">")
 
 
+def _groups(events: Iterable[Event]) -> Iterable[list[Event]]:
+    """The events in as many groups as fit into the address of a query each: a longer one not every server takes."""
+    group: list[Event] = []
+    length = 0
+    for event in events:
+        size = len(quote(event.event_id)) + len(quote(event.scenario_id)) + PUNCTUATION
+        if group and length + size > MAX_ADDRESS:
+            yield group
+            group, length = [], 0
+        group.append(event)
+        length += size
+    if group:
+        yield group
+
+
 def _letter(row: Sequence[Any]) -> Letter:
-    topic, partition, offset, timestamp, scenario, version, reasons, message, errors, original = row
+    topic, partition, offset, timestamp, scenario, version, reasons, message, errors, original, *replayed = row
     return Letter(
         topic=topic,
         partition=partition,
@@ -163,7 +173,13 @@ def _letter(row: Sequence[Any]) -> Letter:
         message=message,
         errors=tuple(Issue(field, Code(code), text) for field, code, text in errors),
         original=_bytes(original),
+        replayed=_replayed(*replayed),
     )
+
+
+def _replayed(event_id: str, outcome: str, at: int) -> Replayed | None:
+    """None where the join has found nothing."""
+    return Replayed(event_id, Outcome(outcome), at) if outcome else None
 
 
 def _bytes(text: str) -> bytes:

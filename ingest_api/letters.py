@@ -50,6 +50,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     errors: tuple[Issue, ...]
     original: bytes
+    replayed: Replayed | None = None
 
     @property
     def place(self) -> Place:

@@ -12,12 +12,13 @@ from ingest_api.dead_letters import Order, Page
 from ingest_api.errors import RequestRefused
 from ingest_api.http.config_bodies import Body
 from ingest_api.letter_mapping import InvalidMappingError, Mapping, mapping_of
-from ingest_api.letters import Letter, Replayed, Wanted
+from ingest_api.letters import Letter, Wanted
 from schemas.limits import MAX_SCENARIO_ID
 from schemas.verdict import Code, Issue
 
 MAX_REPLAY: Final = 1000  # letters of a call
 MAX_PAGE: Final = 200
+MAX_NAMED: Final = 100  # letters that are named one by one
 PREVIEW_BYTES: Final = 300
 LONGEST_MOMENT: Final = 40
 MAX_OFFSET: Final = 2**63 - 1
@@ -51,7 +52,7 @@ class ReplayBody(Body):
     since: Moment | None = None
     until: Moment | None = None
     letters: list[str] = Field(
-        [], max_length=MAX_REPLAY, description="partition:offset in the raw topic", examples=[["0:15"]]
+        [], max_length=MAX_NAMED, description="partition:offset in the raw topic", examples=[["0:15"]]
     )
     fix: dict[str, Any] | None = Field(None, description="a mapping, as docs/dead-letters.md describes it")
     everything: bool = Field(False, alias="all", description="also what would be rejected again")
@@ -128,28 +129,28 @@ def refused(field: str, code: Code, message: str, status: int = 400) -> RequestR
 
 
 def page_answer(page: Page) -> dict[str, Any]:
-    return {"items": [_listed(letter, replayed) for letter, replayed in page.items], "next_cursor": page.next_cursor}
+    return {"items": list(map(_listed, page.items)), "next_cursor": page.next_cursor}
 
 
-def letter_answer(letter: Letter, replayed: Replayed | None) -> dict[str, Any]:
+def letter_answer(letter: Letter) -> dict[str, Any]:
     """A letter with its original: as text, or in base64 where it is no UTF-8."""
-    shown = _shown(letter, replayed)
+    shown = _shown(letter)
     try:
         return shown | {"original": letter.original.decode(), "encoding": "utf-8"}
     except UnicodeDecodeError:
         return shown | {"original": letter.original, "encoding": "base64"}  # msgspec writes bytes as base64
 
 
-def _listed(letter: Letter, replayed: Replayed | None) -> dict[str, Any]:
+def _listed(letter: Letter) -> dict[str, Any]:
     preview = letter.original[:PREVIEW_BYTES].decode(errors="replace")
-    return _shown(letter, replayed) | {"preview": preview}
+    return _shown(letter) | {"preview": preview}
 
 
-def _shown(letter: Letter, replayed: Replayed | None) -> dict[str, Any]:
+def _shown(letter: Letter) -> dict[str, Any]:
     """What a list and a single letter have in common."""
     plain = msgspec.structs.asdict(letter)
     original = plain.pop("original")
-    return plain | {"scenario_id": letter.scenario_id or None, "bytes": len(original), "replayed": replayed}
+    return plain | {"scenario_id": letter.scenario_id or None, "bytes": len(original)}
 
 
 def _mapping(fix: dict[str, Any] | None) -> Mapping | None:

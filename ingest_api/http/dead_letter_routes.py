@@ -67,7 +67,7 @@ def dead_letter_router(deps: HttpDeps, letters: DeadLetters) -> APIRouter:
         found = await letters.find(name, Place(topic or raw_topic(name), partition, offset))
         if found is None:
             raise refused("offset", Code.MISSING, f"there is no dead letter of {partition}:{offset}", status=404)
-        return JsonResponse(letter_answer(*found))
+        return JsonResponse(letter_answer(found))
 
     async def replay(request: Request, body: ReplayBody) -> JsonResponse:
         return JsonResponse(await letters.replay(named(request, body.tenant), body.order()))

@@ -112,7 +112,7 @@ def order(**parts: Any) -> Order:
 
 async def offsets(letters: DeadLetters, **wanted: Any) -> list[int]:
     page = await letters.page("acme", Wanted(**wanted), 50)
-    return [letter.offset for letter, _ in page.items]
+    return [letter.offset for letter in page.items]
 
 
 async def test_lists_what_is_wanted_newest_first_page_by_page(clickhouse: AsyncClient, store: LetterStore) -> None:
@@ -132,9 +132,9 @@ async def test_lists_what_is_wanted_newest_first_page_by_page(clickhouse: AsyncC
 
     first = await letters.page("acme", Wanted(), 3)
     rest = await letters.page("acme", Wanted(), 3, first.next_cursor)
-    assert [letter.offset for letter, _ in first.items + rest.items] == [4, 3, 2, 1]
+    assert [letter.offset for letter in first.items + rest.items] == [4, 3, 2, 1]
     assert rest.next_cursor is None
-    assert [replayed for _, replayed in first.items] == [None, None, Replayed("e2", Outcome.SENT, LATER)]
+    assert [letter.replayed for letter in first.items] == [None, None, Replayed("e2", Outcome.SENT, LATER)]
     for garbage in ("x", "é", "W10"):
         with pytest.raises(InvalidCursorError):
             await letters.page("acme", Wanted(), 3, garbage)
@@ -143,10 +143,9 @@ async def test_lists_what_is_wanted_newest_first_page_by_page(clickhouse: AsyncC
 async def test_shows_a_letter_with_the_bytes_that_came(clickhouse: AsyncClient, store: LetterStore) -> None:
     await insert(clickhouse, row(7, b"\xff\x00"))
     letters = make_letters(store, FakeSender())
-    found = await letters.find("acme", Place(TOPIC, 3, 7))
-    assert found is not None
-    letter, replayed = found
-    assert (letter.original, replayed) == (b"\xff\x00", None)
+    letter = await letters.find("acme", Place(TOPIC, 3, 7))
+    assert letter is not None
+    assert (letter.original, letter.replayed) == (b"\xff\x00", None)
     assert (letter.timestamp, letter.scenario_id, letter.config_version) == (NOON + 7, "vlog_feed", 2)
     assert letter.errors == (Issue("user_id", Code.MISSING, "user_id is required"),)
     assert await letters.find("acme", Place(TOPIC, 3, 8)) is None
@@ -178,7 +177,7 @@ async def test_what_the_judge_accepts_when_mended_is_sent_once(clickhouse: Async
     assert (again.replayed, again.skipped_already) == (0, 1)
     assert len(sender.sent) == 1
     page = await letters.page("acme", Wanted(replayed=True), 5)
-    assert [(letter.offset, replayed) for letter, replayed in page.items] == [(1, Replayed("e1", Outcome.SENT, LATER))]
+    assert [(letter.offset, letter.replayed) for letter in page.items] == [(1, Replayed("e1", Outcome.SENT, LATER))]
 
 
 async def test_an_event_without_an_id_gets_the_one_its_record_would_have_had(
@@ -205,7 +204,7 @@ async def test_after_a_crash_between_sending_and_marking_a_stored_event_is_found
     assert (report.replayed, report.skipped_already) == (1, 1)
     assert [body["event_id"] for body in sender.bodies()] == ["e1", "e2", "e2"]
     page = await letters.page("acme", Wanted(replayed=True), 5)
-    assert [replayed and replayed.outcome for _, replayed in page.items] == [Outcome.SENT, Outcome.FOUND]
+    assert [letter.replayed and letter.replayed.outcome for letter in page.items] == [Outcome.SENT, Outcome.FOUND]
 
 
 async def test_another_tenants_event_of_the_same_id_does_not_count(clickhouse: AsyncClient, store: LetterStore) -> None:
@@ -266,6 +265,24 @@ async def test_a_call_takes_the_oldest_and_says_where_to_go_on(clickhouse: Async
             break
     assert sizes == [2, 2, 1]
     assert [body["event_id"] for body in sender.bodies()] == [f"e{number}" for number in range(5)]
+
+
+async def test_a_full_call_of_long_ids_is_known_again(clickhouse: AsyncClient, store: LetterStore) -> None:
+    ids = [f"{number}-{'é' * 200}" for number in range(1000)]
+    await insert(clickhouse, *(row(number, bad_body(event_id=ids[number])) for number in range(1000)))
+    events = [make_event(event_id=ids[number]) for number in range(1000) if number % 2]
+    await clickhouse.insert(USER_BEHAVIORS, event_columns(events), list(EVENT_COLUMNS), column_oriented=True)
+    sender = FakeSender()
+    report = await make_letters(store, sender).replay("acme", order())
+    assert (report.selected, report.replayed, report.skipped_already) == (1000, 500, 500)
+    assert [body["event_id"] for body in sender.bodies()] == ids[::2]
+
+
+async def test_as_many_letters_as_a_call_may_name_are_found(clickhouse: AsyncClient, store: LetterStore) -> None:
+    high = 10**12
+    await insert(clickhouse, *(row(high + number, timestamp=NOON) for number in range(101)))
+    named = tuple((3, high + number) for number in range(100))
+    assert (await make_letters(store, FakeSender()).replay("acme", order(wanted=Wanted(offsets=named)))).replayed == 100
 
 
 async def test_what_a_store_refused_is_listed_and_not_replayed(clickhouse: AsyncClient, store: LetterStore) -> None:
