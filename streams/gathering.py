@@ -52,8 +52,8 @@ class Gatherer:
         consumer: Consumer,
         stream: StreamT,
         *,
-        rows_per_insert: int = 10_000,
-        max_rows: int = 100_000,
+        rows_per_insert: int = 25_000,
+        max_rows: int = 150_000,
         max_bytes: int = 128 * 1024 * 1024,
         interval_s: float = 1.0,
     ) -> None:

@@ -5,9 +5,9 @@ CREATE VIEW IF NOT EXISTS experiment_outcomes AS
 SELECT
     tenant_id, experiment_id, experiment_group,
     count() AS users,
-    sum(user_events) AS events,
-    sumMap(user_actions) AS actions,
-    sumMap(mapApply((action, times) -> (action, toUInt64(1)), user_actions)) AS converted,
+    sum(length(taken)) AS events,
+    CAST(sumMap(taken, arrayResize([], length(taken), toUInt64(1))), 'Map(String, UInt64)') AS actions,
+    CAST(sumMap(kinds, arrayResize([], length(kinds), toUInt64(1))), 'Map(String, UInt64)') AS converted,
     sum(shown) AS impressions,
     sum(clicked) AS clicks,
     if(impressions = 0, NULL, clicks / impressions) AS ctr,
@@ -24,8 +24,8 @@ FROM
     SELECT
         tenant_id, assumeNotNull(experiment_id) AS experiment_id, ifNull(experiment_group, '') AS experiment_group,
         user_id,
-        count() AS user_events,
-        sumMap(map(action_type, toUInt64(1))) AS user_actions,
+        groupArray(toString(action_type)) AS taken,
+        arrayDistinct(taken) AS kinds,
         countIf(action_type = 'impression') AS shown,
         countIf(action_type = 'click') AS clicked
     FROM user_behaviors FINAL
