@@ -77,6 +77,13 @@ class Settings(BaseSettings):
     refuse_unknown_scenarios: Names = Field(
         frozenset(), description="Tenants (comma-separated) whose events without a tracking config are rejected"
     )
+    breaker_ratio: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="Share of rejected events above which a tenant's raw events wait; 1 never lets them"
+    )
+    breaker_window: Annotated[int, Field(ge=200)] = Field(
+        1000, description="Of how many judged events of the tenant that is the share"
+    )
+    breaker_run: Count = Field(500, description="Rejected events in succession that make a tenant's raw events wait")
     raw_partitions: Count = Field(12, description="Partitions of a topic that the platform makes")
     replication: Count = Field(1, description="Replicas of a topic that the platform makes")
     pipelines_dir: Path | None = Field(

@@ -14,10 +14,12 @@ from faust.types import TP
 from schemas.ages import AGES
 from schemas.clock import Clock, system_clock
 from schemas.event import Event
+from streams.breaker import runs_of
 from streams.features.errors import SinkUnavailable
 from streams.features.sink import FenceMoved, Outcome, Zombie
-from streams.judging import Judging, accepted_events, tenant_of_raw
+from streams.judging import Judging, cure_of, judge_records, tenant_of_raw
 from streams.outages import outlast
+from streams.parking import Parking
 from streams.transport import Batch
 
 log = structlog.get_logger()
@@ -46,9 +48,12 @@ class PartitionLostError(Exception):
 class FeaturesStep:
     """Applies batches to the sink; keeps each partition's fence as this worker last saw it."""
 
-    def __init__(self, sink: FeatureSink, judge: Judging, *, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, sink: FeatureSink, judge: Judging, *, parking: Parking | None = None, clock: Clock = system_clock
+    ) -> None:
         self._sink = sink
         self._judge = judge
+        self._parking = parking or Parking("features")
         self._clock = clock
         self._fences: dict[TP, int | None] = {}
         self._epochs: dict[TP, int] = {}
@@ -68,7 +73,7 @@ class FeaturesStep:
 
     async def process(self, batch: Batch) -> int | None:
         tenant, tp = tenant_of_raw(batch.topic), batch.tp
-        events = accepted_events(batch, tenant, self._judge)
+        events = await self._accepted(batch, tenant)
         outcome = await outlast(
             "redis",
             lambda: self._sink.apply(
@@ -85,6 +90,17 @@ class FeaturesStep:
         self._fences[tp] = batch.last_offset
         AGES.observe("redis", tenant, [event.received_at for event in events], self._clock())
         return None
+
+    async def _accepted(self, batch: Batch, tenant: str) -> list[Event]:
+        """The accepted events; waits while the tenant is parked, as the judge does by the same rule."""
+        batch.waiting = True
+        await self._parking.admission(tenant)
+        batch.waiting = False
+        judged = judge_records(batch.records, tenant, self._judge)
+        refused = [record for record, _ in judged.rejected]
+        verdicts = runs_of(batch.records, {record.offset for record in refused})
+        self._parking.observe(tenant, verdicts, cure_of(self._judge, batch, refused))
+        return [event for _, event in judged.accepted]
 
 
 def _after(offset: int | None) -> int:

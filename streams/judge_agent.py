@@ -53,7 +53,9 @@ class JudgeStep:
 
     async def process(self, batch: Batch) -> None:
         tenant = tenant_of_raw(batch.topic)
+        batch.waiting = True
         await self._parking.admission(tenant)
+        batch.waiting = False
         judged = judgement(batch, self._judge)
         rejected = {record.offset for record in judged.refused}
         self._parking.observe(tenant, runs_of(batch.records, rejected), cure_of(self._judge, batch, judged.refused))

@@ -41,7 +41,13 @@ class Lanes:
             self._tasks[tp] = asyncio.create_task(self._run(tp, lane), name=f"{self._name}-{tp.topic}-{tp.partition}")
 
     async def drain(self, timeout_s: float) -> None:
-        """Let each lane finish the batch at work; after `timeout_s` it is abandoned, to be read again."""
+        """Let each lane finish the batch at work; after `timeout_s` it is abandoned, to be read again.
+
+        A batch that only waits is abandoned at once.
+        """
+        for tp, task in self._tasks.items():
+            if self._waiting[tp][0].value.waiting:
+                task.cancel()
         tasks = list(self._tasks.values())
         if not tasks:
             return

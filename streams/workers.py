@@ -18,14 +18,17 @@ from streams.judge_agent import JudgeStep
 from streams.judging import Judging
 from streams.lag import with_lag
 from streams.migrations import migrate
+from streams.parking import Parking
 from streams.rows import TOPIC_PREFIXES
 from streams.steps import Runner
 from streams.transport.consumer import Consumer
 
 
-async def run_judge(config: StreamConfig, judge: Judging, stop: asyncio.Event, ready: asyncio.Event) -> None:
+async def run_judge(
+    config: StreamConfig, judge: Judging, stop: asyncio.Event, ready: asyncio.Event, parking: Parking | None = None
+) -> None:
     """Raw topics to validated and rejected topics."""
-    step = JudgeStep(config, judge)
+    step = JudgeStep(config, judge, parking=parking)
     try:
         await run_worker(lambda: with_lag(lanes_app("judge", RAW_PREFIX, config, step)), stop, ready)
     finally:
@@ -33,10 +36,15 @@ async def run_judge(config: StreamConfig, judge: Judging, stop: asyncio.Event, r
 
 
 async def run_features(
-    config: StreamConfig, sink: FeatureSink, judge: Judging, stop: asyncio.Event, ready: asyncio.Event
+    config: StreamConfig,
+    sink: FeatureSink,
+    judge: Judging,
+    stop: asyncio.Event,
+    ready: asyncio.Event,
+    parking: Parking | None = None,
 ) -> None:
     """Raw topics to Redis."""
-    step = FeaturesStep(sink, judge)
+    step = FeaturesStep(sink, judge, parking=parking)
     await run_worker(lambda: with_lag(lanes_app("features", RAW_PREFIX, config, step)), stop, ready)
 
 

@@ -12,9 +12,12 @@ from infra.roles.role import Role
 from recommenders.tenant import TenantSettings
 from recommenders.worker import RecommendConfig, RecommendWorker
 from schemas.clock import system_clock
+from streams.breaker import BreakerSettings
 from streams.config import StreamConfig
 from streams.features.model import Lifetimes
 from streams.features.sink import RedisFeatureSink
+from streams.parking import Parking
+from streams.parking_board import RedisBoard
 from streams.workers import run_analytics, run_features, run_judge
 
 log = structlog.get_logger()
@@ -35,9 +38,17 @@ async def work_stream(role: Role) -> None:
         )
         judge_ready, features_ready = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(run_judge(config, judging.judge, role.stop, judge_ready))
-            group.create_task(run_features(config, sink, judging.judge, role.stop, features_ready))
+            group.create_task(run_judge(config, judging.judge, role.stop, judge_ready, parking_of(role, "judge")))
+            group.create_task(
+                run_features(config, sink, judging.judge, role.stop, features_ready, parking_of(role, "features"))
+            )
             group.create_task(_when_all(role, judge_ready, features_ready))
+
+
+def parking_of(role: Role, agent: str) -> Parking:
+    settings = role.settings
+    breaker = BreakerSettings(ratio=settings.breaker_ratio, window=settings.breaker_window, run=settings.breaker_run)
+    return Parking(agent, breaker, board=RedisBoard(role.redis, cluster=settings.redis_cluster))
 
 
 async def work_analytics(role: Role) -> None:

@@ -34,7 +34,7 @@ class Batch:
 
     `epoch` is the generation of the consumer group in which they were fetched. `place` names the seek they
     follow: a batch whose place is no longer its partition's is stale. `processed` is set by whoever made its
-    effects durable; an acknowledgement counts only then.
+    effects durable; an acknowledgement counts only then. `waiting` is set while work on it has not begun and need not.
     """
 
     tp: TP
@@ -42,6 +42,7 @@ class Batch:
     epoch: int
     place: int
     processed: bool = False
+    waiting: bool = False
 
     @property
     def topic(self) -> str:

@@ -1,13 +1,16 @@
 """The features' step against a sink that answers as it is told."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from faust.types import TP
 
 from schemas.event import Event
+from streams.breaker import BreakerSettings
 from streams.features.sink import Applied, FenceMoved, Outcome, Zombie
 from streams.features_agent import FeaturesStep, PartitionLostError
+from streams.parking import Parking
 from tests.streams.fakes import FakeJudge, FakeRecord, batch_of
 
 ACME = TP("user-behaviors-acme", 0)
@@ -75,3 +78,18 @@ async def test_a_group_that_counts_from_one_again_is_no_zombie() -> None:
     await step.where([ACME], 1)
     await step.process(batch_of(FakeRecord(42, b"ann")))
     assert sink.calls[0][2] == 57
+
+
+async def test_a_tenant_most_of_whose_events_are_rejected_waits_in_front_of_the_sink() -> None:
+    sink, parking = FakeSink((1, 9)), Parking("features", BreakerSettings(window=4, min_events=4))
+    step = FeaturesStep(sink, FakeJudge(), parking=parking)
+    await step.where([ACME], 1)
+    await step.process(batch_of(*(FakeRecord(offset, b"bad") for offset in range(10, 14))))
+    assert parking.is_parked("acme")
+    batch = batch_of(FakeRecord(14, b"ann"))
+    waiting = asyncio.ensure_future(step.process(batch))
+    await asyncio.sleep(0.05)
+    assert (len(sink.calls), batch.waiting, waiting.done()) == (1, True, False)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -128,3 +128,15 @@ async def test_draining_lets_the_batch_at_work_finish() -> None:
     step.open[0].set()
     await lanes.drain(5)
     assert stream.acked == batches[:1]
+
+
+async def test_draining_does_not_wait_for_a_batch_that_only_waits() -> None:
+    step, consumer, stream = Gate(), FakeConsumer(), FakeStream()
+    lanes = make_lanes(step, consumer, stream)
+    batch = make_batch([0])
+    await lanes.submit(event_of(batch))
+    await asyncio.sleep(0)
+    batch.waiting = True
+    async with asyncio.timeout(1):
+        await lanes.drain(60)
+    assert stream.acked == []

@@ -147,7 +147,7 @@ async def test_a_worker_that_is_stopped_while_a_tenant_is_parked_loses_and_repea
     kafka: str, tenant: str
 ) -> None:
     registry = make_registry(strict(tenant))
-    config = make_config(kafka, max_batch_records=BATCH, drain_timeout_s=0.5)
+    config = make_config(kafka, max_batch_records=BATCH)
     for topic in (raw_topic(tenant), validated_topic(tenant), rejected_topic(tenant)):
         await make_topic(kafka, topic, PARTITIONS)
     await send(kafka, tenant, range(EVENTS))
@@ -156,6 +156,8 @@ async def test_a_worker_that_is_stopped_while_a_tenant_is_parked_loses_and_repea
     async with judging(config, registry, first):
         await until(lambda: first.is_parked(tenant))
         await asyncio.sleep(0.5)
+        stopping = time.monotonic()
+    assert time.monotonic() - stopping < config.drain_timeout_s / 2
     registry.apply(lenient(tenant))
     written = await letters(kafka, tenant)
     async with judging(config, registry, Parking("judge")):
