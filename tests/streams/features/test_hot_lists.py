@@ -180,6 +180,18 @@ async def test_workers_that_lag_behind_write_into_the_same_list(redis_client: Re
     assert await held_in(redis_client, tenant) == held_by(expected)
 
 
+async def test_a_category_of_the_catalogue_and_one_of_the_event_are_one_list(redis_client: Redis) -> None:
+    """The later arrival counts, whichever of the two it came with."""
+    tenant = new_tenant()
+    await redis_client.hset(KeySpace(tenant).key("item", "i1"), "category", "slots")
+    events = some_events(tenant, 2)
+    events[1].category, events[1].received_at = "slots", NOON + 100 * DAY_MS
+    events[1].timestamp = events[1].received_at
+    await apply_all(make_sink(redis_client), tenant, [events])
+    expected = fold(events, signals=signals, catalogue={"i1": "slots"}, cap=ANY_WEIGHT)
+    assert await held_in(redis_client, tenant) == held_by(expected)
+
+
 weights = st.lists(st.sampled_from((0.1, 0.5, 1.0, 3.0, 9.9, 12.0)), min_size=1, max_size=30)
 
 
