@@ -1,8 +1,9 @@
 """The consumer: fetches become batches, acknowledgements become commits, assignments become seeks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -19,7 +20,21 @@ log = structlog.get_logger()
 
 IDLE_WAIT_S = 1.0
 DRAIN_POLL_S = 0.05
+FINISHING_POLL_S = 0.005
+FINISHING_SHARE = 5  # of the rebalance timeout; the app's own hook and the last commit want their time too
 COMMITTING_S = 1.0  # of the last commit before partitions are let go
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Where each partition was left that was finished before a rebalance, and in which generation of the group."""
+
+    offsets: Mapping[TP, int] = field(default_factory=dict)
+    generation: int = -1
+
+    def kept(self, generation: int) -> Mapping[TP, int]:
+        """In the very next generation nobody else can have read them meanwhile: they go on where they were left."""
+        return self.offsets if generation == self.generation + 1 else {}
 
 
 class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
@@ -32,6 +47,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
         self.options = options_of(transport.app)
         self.ledger = Ledger(self.options.tenant_of)
         super().__init__(*args, **kwargs)
+        self._left = Left()
         self._placer = Placer(self._thread, self.options, lambda tp: self.resume_partitions({tp}), self.crash)
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -84,6 +100,8 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
     def on_buffer_drop(self, tp: TP) -> None:
         """Read a partition again whose agent has room."""
         super().on_buffer_drop(tp)
+        if tp in self._paused_partitions:  # Faust reads it all the same
+            self._get_active_partitions().discard(tp)
         self._thread.wake()
 
     def resume_partitions(self, tps: Any) -> None:
@@ -140,12 +158,23 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
         return self._placer.placed
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Finish, commit, and only then forget (Faust forgets first)."""
+        """Finish what was handed out, commit, and only then forget (Faust forgets first)."""
         self._placer.stop()
+        self.pause_partitions(revoked)
+        await self._finish()
         await super().on_partitions_revoked(revoked)
+        left_at = {tp: offset for tp in revoked if (offset := self.ledger.finished_to(tp)) is not None}
+        self._left = Left(left_at, self.app.consumer_generation_id)
         for tp in revoked:
             self.ledger.forget(tp)
             self._thread.forget(tp)
+
+    async def _finish(self) -> None:
+        """Wait a bounded time for the batches at work and those that wait for them; what is left is dropped."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.options.rebalance_timeout_s / FINISHING_SHARE):
+                while self.ledger.at_work:  # noqa: ASYNC110 - a counter tells nobody that it is empty
+                    await asyncio.sleep(FINISHING_POLL_S)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         await super().on_partitions_assigned(assigned, generation_id)
@@ -159,7 +188,8 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
             self.ledger.forget(tp)
         self._buffered_partitions.clear()
         self.pause_partitions(tps)
-        self._placer.begin(tps, self.app.consumer_generation_id)
+        generation, left, self._left = self.app.consumer_generation_id, self._left, Left()
+        self._placer.begin(tps, generation, left.kept(generation))
 
     async def seek(self, partition: TP, offset: int) -> None:
         """Read `partition` on from `offset`; its batches in flight become stale and are never committed."""

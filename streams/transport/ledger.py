@@ -19,11 +19,13 @@ class Ledger:
         self._in_flight: dict[TP, deque[Batch]] = {}
         self._finished: set[Batch] = set()
         self._committable: dict[TP, int] = {}
+        self._next_offsets: dict[TP, int] = {}
         self.at_work: Counter[str] = Counter()
 
     def add(self, batch: Batch) -> None:
         """Note a batch as it is handed out; batches of one partition come in offset order."""
         self._in_flight.setdefault(batch.tp, deque()).append(batch)
+        self._next_offsets[batch.tp] = batch.next_offset
         self.at_work[self._tenant_of(batch.topic)] += len(batch.records)
 
     def finish(self, batch: Batch) -> bool:
@@ -52,6 +54,10 @@ class Ledger:
     def in_flight(self, tp: TP) -> int:
         return len(self._in_flight.get(tp, ()))
 
+    def finished_to(self, tp: TP) -> int | None:
+        """Where to read on when all that was handed out is finished; None: it is not, or nothing was."""
+        return None if self._in_flight.get(tp) else self._next_offsets.get(tp)
+
     def forget(self, tp: TP) -> None:
         """Drop everything about a partition that was taken away or moved to another offset."""
         for batch in self._in_flight.pop(tp, ()):
@@ -60,6 +66,7 @@ class Ledger:
             else:
                 self._done_with(batch)
         self._committable.pop(tp, None)
+        self._next_offsets.pop(tp, None)
 
     def _done_with(self, batch: Batch) -> None:
         tenant = self._tenant_of(batch.topic)

@@ -1,6 +1,7 @@
 """Where partitions are read from: each is put at its offset, and is read as soon as it has one.
 
-The sink's own fence comes first, then what the group has committed, then the earliest record. A log that has begun
+A partition that this worker had in the generation before goes on where it was left. Else the sink's own fence comes
+first, then what the group has committed, then the earliest record. A log that has begun
 anew (its topic was deleted and made again, or lost records in an election) has records before the place where its
 partition was read, under offsets that the sink takes for done. They cannot be told from a replay, so a partition
 whose sink has a fence is held: not read, said once as an error, counted in `held`, and read on as soon as the sink
@@ -8,7 +9,7 @@ gives another answer. Without a fence it is read from its beginning.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -47,11 +48,11 @@ class Placer:
         self.placed = asyncio.Event()
         self.held: set[TP] = set()
 
-    def begin(self, tps: Collection[TP], epoch: int) -> None:
-        """Place partitions that were assigned in generation `epoch` of the group."""
+    def begin(self, tps: Collection[TP], epoch: int, kept: Mapping[TP, int]) -> None:
+        """Place partitions that were assigned in generation `epoch` of the group, those in `kept` where that says."""
         self.placed.clear()
         self._pending.update(tps)
-        self._run(self._place_all(set(tps), epoch))
+        self._run(self._place_all(set(tps), epoch, kept))
 
     def log_restarted(self, tp: TP, first_offset: int, epoch: int) -> None:
         """A partition's first record is now one before the place where it was read."""
@@ -66,9 +67,11 @@ class Placer:
         self.placed.clear()
         self._hold(set())
 
-    async def _place_all(self, tps: set[TP], epoch: int) -> None:
-        wanted = await self._where(tps, epoch) if self._where is not None and tps else {}
-        await asyncio.gather(*(self._place(tp, wanted.get(tp)) for tp in tps))
+    async def _place_all(self, tps: set[TP], epoch: int, kept: Mapping[TP, int]) -> None:
+        await asyncio.gather(*(self._place(tp, kept[tp]) for tp in tps & kept.keys()))
+        new = tps - kept.keys()
+        wanted = await self._where(new, epoch) if self._where is not None and new else {}
+        await asyncio.gather(*(self._place(tp, wanted.get(tp)) for tp in new))
         if not self._pending:
             self.placed.set()
 

@@ -56,6 +56,7 @@ QUIET, NOISY, SCENARIO, PARTITIONS, USERS = "quiet", "noisy", "game", 4, 2000
 ASK_EVERY_S: Final = 0.002
 BACKLOG_PER_S: Final = 40_000  # more than a worker takes on one core
 WARM_UP_S: Final = 4.0
+STOPPING_S: Final = 10
 EVENT_ID, TIMESTAMP = re.compile(rb"evt_[0-9a-f]{16}"), re.compile(rb'"timestamp":\d+')
 
 
@@ -104,7 +105,11 @@ async def worker(job: Job) -> AsyncIterator[None]:
         yield
     finally:
         process.terminate()
-        await process.wait()
+        try:
+            await asyncio.wait_for(process.wait(), STOPPING_S)
+        except TimeoutError:
+            process.kill()
+            raise SystemExit(f"the worker did not stop within {STOPPING_S} s") from None
 
 
 async def fill(kafka: str, topic: str, traffic: str, count: int) -> None:

@@ -179,19 +179,40 @@ async def test_a_log_that_began_anew_is_read_where_the_sink_has_no_fence(kafka: 
 
 async def test_a_worker_restarted_under_its_name_keeps_its_partitions(kafka: str, tenant: str) -> None:
     topic, config = raw_topic(tenant), make_config(kafka, session_timeout_s=20.0)
-    await make_topic(kafka, topic, partitions=4)
-    stays, before, after = Fenced(tenant), Fenced(tenant), Fenced(tenant)
+    await make_topic(kafka, topic, partitions=8)
+    stays, before, after = Recorder(tenant), Recorder(tenant), Recorder(tenant)
     async with running(replace(config, instance_id="stays"), stays):
         async with running(replace(config, instance_id="restarts"), before):
-            await _until(lambda: _reads(before, topic, 2))
-            await _until(lambda: _reads(stays, topic, 2))
-            assigned = len(stays.assigned)
+            await fill(kafka, topic, 10, partitions=8)
+            await _until(lambda: _have_seen(80, stays, before))
+        began, owned = len(stays.batches), partitions_of(before)
         async with running(replace(config, instance_id="restarts"), after):
-            await fill(kafka, topic, 10, partitions=4)
-            await after.wait_for(20)
-            await stays.wait_for(20)
-            assert len(stays.assigned) == assigned, "no rebalance"
-            assert after.assigned[-1] == before.assigned[-1], "the same partitions, in the same generation"
+            await fill(kafka, topic, 10, partitions=8)
+            await _until(lambda: _have_seen(160, stays, before, after))
+    assert partitions_of(after) == owned
+    generations = {batch.epoch for batch in [*before.batches, *stays.batches[began:], *after.batches]}
+    assert len(generations) == 1, "no rebalance"
+
+
+async def test_a_rebalance_leaves_kept_partitions_as_they_are(kafka: str, tenant: str) -> None:
+    """They are not asked for again, and what was fetched of them before is finished, not read again."""
+    topic, step, enough = raw_topic(tenant), Fenced(tenant), asyncio.Event()
+    await make_topic(kafka, topic, partitions=4)
+    async with running(make_config(kafka, max_batch_records=50), step):
+        filling = asyncio.create_task(fill_until(kafka, topic, enough, partitions=4))
+        await step.wait_for(200)
+        asked = len(step.asked)
+        for number in range(2):
+            other = raw_topic(f"{tenant}-{number}")
+            await make_topic(kafka, other, partitions=1)
+            await fill(kafka, other, 1, partitions=1)
+            await _until(lambda other=other: _is_asked(step, TP(other, 0)))
+        enough.set()
+        count = await filling
+        await step.wait_for(4 * count)
+        assert all(tp.topic != topic for tp in step.asked[asked:])
+    for partition in range(4):
+        assert step.offsets(partition) == list(range(count)), "each record once"
 
 
 async def test_a_worker_stops_within_ten_seconds_under_load(kafka: str, tenant: str) -> None:
@@ -264,10 +285,10 @@ class Fenced(Recorder):
     def __init__(self, tenant: str) -> None:
         super().__init__(tenant)
         self.fences: dict[TP, int] = {}
-        self.assigned: list[tuple[frozenset[TP], int]] = []
+        self.asked: list[TP] = []
 
     async def where(self, tps: Collection[TP], epoch: int) -> Mapping[TP, int]:
-        self.assigned.append((frozenset(tp for tp in tps if tp.topic == raw_topic(self.tenant)), epoch))
+        self.asked += tps
         return {tp: self.fences.get(tp, 0) for tp in tps}
 
     async def process(self, batch: Batch) -> int | None:
@@ -287,8 +308,16 @@ async def _is_held(count: int) -> bool:
     return bool(PARTITIONS_HELD.labels("judge")._value.get() == count)
 
 
-async def _reads(step: Fenced, topic: str, partitions: int) -> bool:
-    return bool(step.assigned) and len(step.assigned[-1][0]) == partitions
+async def _is_asked(step: Fenced, tp: TP) -> bool:
+    return tp in step.asked
+
+
+async def _have_seen(count: int, *steps: Recorder) -> bool:
+    return sum(len(step.records) for step in steps) >= count
+
+
+def partitions_of(step: Recorder) -> set[int]:
+    return {batch.partition for batch in step.batches}
 
 
 async def _is_committed(kafka: str, group: str, topic: str, wanted: dict[int, int]) -> bool:
