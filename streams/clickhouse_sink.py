@@ -58,8 +58,13 @@ ERROR_CODE: Final = re.compile(r"Code: (\d+)")
 AWAY: Final = (ClickHouseError, OSError)
 # Of a file: an error of the Avro library, or no memory for a string that a damaged length makes enormous.
 FILE_CODES: Final = DATA_CODES | {1001, 173, 241}
-# An insert may span months; a view behind the table dedups by itself, so that a retry completes it.
-INSERT_SETTINGS: Final = {"max_partitions_per_insert_block": 0, "deduplicate_blocks_in_dependent_materialized_views": 1}
+# An insert may span months. A view behind the table dedups by itself, so that a retry completes it. Rows of one key are
+# left to merges and FINAL, which look for them anyway.
+INSERT_SETTINGS: Final = {
+    "max_partitions_per_insert_block": 0,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "optimize_on_insert": 0,
+}
 
 
 class RowsRefusedError(Exception):
