@@ -72,6 +72,7 @@ class Job:
 
 async def work(job: Job) -> None:
     """The worker, until SIGTERM."""
+    sys.setswitchinterval(0.0005)
     registry = ConfigRegistry()
     for tenant in (QUIET, NOISY):
         draft = from_template(load_templates()[SCENARIO], tenant, SCENARIO, "Bench")

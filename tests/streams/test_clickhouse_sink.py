@@ -265,7 +265,7 @@ async def test_while_the_engine_is_away_little_is_held_and_nothing_is_lost(
             return gatherers[-1]
 
         def make_app() -> StreamApp:
-            return StreamApp("analytics", TOPIC_PREFIXES, config, sink.where, make_gatherer)
+            return StreamApp("analytics", TOPIC_PREFIXES, config, sink.where, make_gatherer, bounded=False)
 
         async with role(lambda stop, ready: run_worker(make_app, stop, ready)):
             await kill(server)
