@@ -1,6 +1,7 @@
 """The kinds of columns that the parts exchange."""
 
 import numpy as np
+import numpy.ma  # np.unique imports it when first called: 50 ms in the middle of a list
 import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]

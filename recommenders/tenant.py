@@ -44,7 +44,7 @@ class TenantSettings:
     quiet_ms: int = 60_000
     batch_users: int = 64
     list_ttl_s: int = 86_400
-    patience: float = 20.0
+    patience: float = 100.0
 
 
 class TenantState:

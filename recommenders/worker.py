@@ -43,6 +43,7 @@ class RecommendConfig:
     lag_s: float = 2.0
     idle_s: float = 0.05
     max_backoff_s: float = 2.0
+    stop_s: float = 3.0
     max_pending: int = 50_000
 
 
@@ -70,9 +71,11 @@ class RecommendWorker:
         finally:
             stopping.cancel()
             work.cancel()
-            await asyncio.wait({stopping, work})
+            # A client library may swallow a cancellation; without its consumer the work ends all the same.
+            await asyncio.wait({stopping, work}, timeout=self.config.stop_s)
             await self._tail.close()
-        if not work.cancelled():
+            await asyncio.wait({work}, timeout=self.config.stop_s)
+        if work.done() and not work.cancelled():
             work.result()  # it ends by itself only by an error: let it be seen
 
     async def _work(self, ready: asyncio.Event) -> None:

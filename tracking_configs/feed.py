@@ -113,8 +113,7 @@ class ConfigFeed:
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task}, timeout=2 * STOP_TIMEOUT_S)  # the client may swallow the cancellation
             self._task = None
 
     async def _run(self) -> None:

@@ -11,7 +11,6 @@ from infra.configs.files import ConfigFile, ConfigFilesError
 from tracking_configs.change import Change, Verdict
 from tracking_configs.diff import compare
 from tracking_configs.model import TrackingConfig, config_of, draft_of
-from tracking_configs.template import load_templates
 
 Current = Callable[[str, str], TrackingConfig | None]  # a scenario's config, deleted or not
 
@@ -43,7 +42,7 @@ class Step(msgspec.Struct, frozen=True):
         """Whether the platform would refuse it for breaking clients; None leaves that to the config's enforcement."""
         if not self.is_breaking or self.current is None:
             return False
-        rejects = self.current.enforcement == self.config.enforcement == "reject"
+        rejects = self.current.is_active and self.current.enforcement == self.config.enforcement == "reject"
         return allow_breaking is False or (allow_breaking is None and rejects)
 
     def as_dict(self) -> dict[str, Any]:
@@ -98,13 +97,6 @@ def summary(steps: Sequence[Step]) -> str:
 
 
 def candidate_of(step: Step) -> dict[str, Any]:
-    """The step's config as the body of a preview; of a scenario without a config a template is named for its type."""
+    """The step's config as the body of a preview."""
     plain: dict[str, Any] = msgspec.to_builtins(draft_of(step.config))
-    identity = {name: plain.pop(name) for name in ("tenant_id", "scenario_id", "scenario_type")}
-    template = load_templates().get(identity["scenario_type"])
-    if step.current is not None or template is None:
-        return {"config": plain}
-    listed = plain.pop("required_fields") + plain.pop("optional_fields")
-    fields = {field.field_name: None for field in template.fields} | {field["field_name"]: field for field in listed}
-    del plain["name"]
-    return {"template_id": template.id, "overrides": plain | {"fields": fields}}
+    return {"config": {name: part for name, part in plain.items() if name not in ("tenant_id", "scenario_id")}}
