@@ -86,6 +86,11 @@ class Scene:
         assert found > more_than, f"no progress: {found} records are counted"
         return found
 
+    async def wait_all_counted(self) -> None:
+        """Progress on every partition: returns once all that the raw topic holds by now is counted."""
+        last = await last_offsets(self.kafka_dsn, raw_topic(self.tenant))
+        assert await eventually(self.fences, lambda found: found == last) == last
+
     async def assert_exact(self) -> Expected:
         """Both topics and Redis hold what a plain recomputation from the raw topic says, once all is worked off."""
         records = await read_all(self.kafka_dsn, raw_topic(self.tenant))
@@ -165,6 +170,13 @@ async def fences_in(redis: Any, tenant: str, *, cluster: bool = False) -> dict[i
     except RedisError:
         return {}
     return {int(partition): int(fence.split(b":")[1]) for partition, fence in found.items()}
+
+
+async def last_offsets(kafka: str, topic: str) -> dict[int, int]:
+    """By partition, of those that hold a record."""
+    async with AIOKafkaConsumer(bootstrap_servers=kafka) as consumer:
+        ends = await consumer.end_offsets([TopicPartition(topic, partition) for partition in range(PARTITIONS)])
+    return {tp.partition: end - 1 for tp, end in ends.items() if end}
 
 
 async def read_all(kafka: str, topic: str) -> list[ConsumerRecord]:

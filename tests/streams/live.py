@@ -130,9 +130,9 @@ async def producer_client(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
         await producer.stop()
 
 
-async def make_topic(kafka: str, topic: str, partitions: int = 2) -> None:
+async def make_topic(kafka: str, topic: str, partitions: int = 2, replicas: int = 1) -> None:
     async with admin_client(kafka) as admin:
-        await admin.create_topics([NewTopic(topic, partitions, 1)])
+        await admin.create_topics([NewTopic(topic, partitions, replicas)])
 
 
 async def fill(kafka: str, topic: str, count: int, partitions: int = 2, size: int = 20) -> None:
