@@ -17,11 +17,12 @@ from redis.exceptions import RedisError
 
 from ingest_api.deps import DoorSettings
 from ingest_api.erased_rows import ErasedRows
-from ingest_api.erasure_receipt import LEFT_TO_TIME, Counts, Receipt, key_id, sign, user_hash
+from ingest_api.erasure_receipt import LEFT_TO_TIME, Counts, Receipt, sign, user_hash
 from ingest_api.errors import StoreUnavailable
 from ingest_api.pipelines import Pipelines
 from recommenders.scenes import PipelineFileError
 from schemas.clock import Clock, system_clock
+from schemas.erased import key_id
 from schemas.keys import KeySpace
 from schemas.limits import MAX_FUTURE_MS, OLDEST_TIMESTAMP_MS
 from tracking_configs.errors import EventsUnavailableError

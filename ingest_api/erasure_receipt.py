@@ -40,11 +40,6 @@ def user_hash(key: bytes, tenant: str, user_id: str) -> str:
     return _hmac(key, b"user", msgspec.json.encode([tenant, user_id]))
 
 
-def key_id(key: bytes) -> str:
-    """Which key signed, without telling it."""
-    return _hmac(key, b"key", b"")[:16]
-
-
 def sign(receipt: Receipt, key: bytes) -> Receipt:
     """The receipt with its signature: HMAC-SHA256 of all the rest as JSON with sorted keys."""
     unsigned = msgspec.structs.replace(receipt, signature="")

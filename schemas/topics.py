@@ -11,6 +11,7 @@ VALIDATED_PREFIX: Final = "validated-behaviors-"
 REJECTED_PREFIX: Final = "rejected-behaviors-"
 SUMMARIES_PREFIX: Final = "session-summaries-"
 CONFIG_CHANGES: Final = "tracking-config-changes"
+ERASED_USERS: Final = "erased-users"
 
 SOURCE_HEADER: Final = "millrace-source"  # set by our doors: http or grpc; a raw producer sets none
 

@@ -45,6 +45,7 @@ class Code(StrEnum):
         "a field of the event, a key of scenario_data or a part of a call that there is not",
     )
     EVENT_ID_MISSING = "event_id_missing", "a raw Kafka event had no event_id; one was made from its position"
+    USER_ERASED = "user_erased", "the user was erased, and the event is from before, or later ones are refused"
     # The event against its tracking config.
     NO_TRACKING_CONFIG = "no_tracking_config", "no tracking config exists for this tenant and scenario"
     ACTION_NOT_IN_SCENARIO = "action_not_in_scenario", "the action is not in this scenario's list"

@@ -8,11 +8,13 @@ from typing import Final, Protocol
 import structlog
 
 from schemas.dead_letter import dead_letter, encode_dead_letter
+from schemas.erased import ErasedUsers
 from schemas.event import Event, Source
 from schemas.limits import MAX_EVENT_BYTES
 from schemas.topics import RAW_PREFIX, SOURCE_HEADER, tenant_of
 from schemas.validated import encode_event
 from schemas.verdict import Code, Issue, Rejected
+from streams.erased import admitted, bared
 from streams.publisher import Outgoing
 from streams.transport import Batch, Record
 from tracking_configs.judge import Arrival
@@ -30,20 +32,26 @@ DOORS: Final = {source.value.encode(): source.value for source in (Source.HTTP, 
 class Judging(Protocol):
     """What is asked of `tracking_configs.judge.Judge`."""
 
+    erased: ErasedUsers
+
     def judge(self, value: bytes | None, arrival: Arrival) -> Event | Rejected: ...
 
 
 @dataclass(slots=True)
 class Judged:
-    """A batch's verdicts, each list in offset order."""
+    """A batch's verdicts, each list in offset order. `erased`: good events whose users were erased."""
 
     accepted: list[tuple[Record, Event]] = field(default_factory=list)
     rejected: list[tuple[Record, Rejected]] = field(default_factory=list)
+    erased: list[tuple[Record, Rejected]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Judgement:
-    """What is to be written for a batch, what that was made of, and how many events had which verdict."""
+    """What is to be written for a batch, what that was made of, and how many events had which verdict.
+
+    An erased user's events are among `rejected` and `verdicts` alone: they are no fault of the tenant's.
+    """
 
     validated: list[Outgoing] = field(default_factory=list)
     rejected: list[Outgoing] = field(default_factory=list)
@@ -62,6 +70,10 @@ def judge_records(records: Iterable[Record], tenant: str, judge: Judging) -> Jud
             judged.accepted.append((record, verdict))
         else:
             judged.rejected.append((record, verdict))
+    erasures = judge.erased.of(tenant)
+    if erasures is not None:
+        judged.accepted, judged.erased = admitted(judged.accepted, erasures)
+        judged.rejected = bared(judged.rejected, erasures)
     return judged
 
 
@@ -85,12 +97,19 @@ def judgement(batch: Batch, judge: Judging) -> Judgement:
         result.validated.append(Outgoing(record.key, value))
         result.events.append(event)
         result.verdicts["warned" if event.validation_warnings else "accepted"] += 1
-    for record, rejection in sorted(judged.rejected, key=lambda rejected: int(rejected[0].offset)):
-        result.rejected.append(letter_of(record, rejection))
+    for record, rejection in sorted(judged.rejected, key=_offset):
         result.rejections.append(rejection)
         result.refused.append(record)
         result.verdicts["rejected"] += 1
+    for record, rejection in sorted(judged.rejected + judged.erased, key=_offset):
+        result.rejected.append(letter_of(record, rejection))
+    if judged.erased:
+        result.verdicts["erased"] = len(judged.erased)
     return result
+
+
+def _offset(rejected: tuple[Record, Rejected]) -> int:
+    return rejected[0].offset
 
 
 def cure_of(judge: Judging, batch: Batch, refused: Sequence[Record]) -> Callable[[], bool]:

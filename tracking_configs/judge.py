@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from schemas.actions import BUILT_IN_ACTIONS
+from schemas.erased import ErasedUsers
 from schemas.event import Event
 from schemas.ids import new_event_id
 from schemas.limits import MAX_EVENT_BYTES, MAX_FUTURE_MS, MAX_NESTING, OLDEST_TIMESTAMP_MS
@@ -39,10 +40,18 @@ _decode_payloads = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 class Judge:
     """Judges events by the configs of a registry.
 
-    `refuse_unknown_scenarios`: the tenants of which no event is taken whose scenario has no config.
+    `refuse_unknown_scenarios`: the tenants of which no event is taken whose scenario has no config. `erased`: who is
+    asked, by whoever takes a batch, which accepted events may be taken; `judge` itself looks at the event alone.
     """
 
-    def __init__(self, registry: ConfigRegistry, *, refuse_unknown_scenarios: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        registry: ConfigRegistry,
+        *,
+        refuse_unknown_scenarios: frozenset[str] = frozenset(),
+        erased: ErasedUsers | None = None,
+    ) -> None:
+        self.erased = ErasedUsers() if erased is None else erased
         self._registry = registry
         self._refusing = refuse_unknown_scenarios
 

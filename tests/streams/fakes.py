@@ -8,6 +8,7 @@ from typing import Any
 
 from faust.types import TP
 
+from schemas.erased import ErasedUsers
 from schemas.event import Event
 from schemas.verdict import Code, Issue, Rejected
 from streams.transport import Batch
@@ -38,6 +39,8 @@ def batch_of(*records: FakeRecord) -> Batch:
 
 class FakeJudge:
     """Rejects empty values and `bad`, accepts the rest as an event of the record's offset."""
+
+    erased = ErasedUsers()
 
     def judge(self, value: bytes | None, arrival: Arrival) -> Event | Rejected:
         if not value:
