@@ -3,6 +3,9 @@
 A key is `tenant:kind:id:id`. `:` and `%` inside ids are percent-encoded, so a key splits back exactly.
 With `cluster=True` the tenant stands in braces: all of a tenant's keys share one hash slot, and the
 scripts that touch several of them stay atomic.
+
+A rebuild (streams/replay) writes the same keys behind `tenant:~shadow:`. No kind begins so and no id stands there, so
+`parse` takes a shadow key for none of the tenant's, and `parse_shadow` none of the tenant's for a shadow.
 """
 
 from typing import Final, NamedTuple
@@ -35,7 +38,10 @@ KINDS: Final[dict[str, int]] = {  # kind -> how many ids follow it
     "fence": 1,
     "parked": 0,
     "parked:resumed": 0,
+    "features:held": 0,
+    "features:replay": 0,
 }
+SHADOW: Final = "~shadow:"
 
 
 class Key(NamedTuple):
@@ -45,13 +51,13 @@ class Key(NamedTuple):
 
 
 class KeySpace:
-    """The keys of one tenant; it cannot make another's."""
+    """The keys of one tenant, or those of its shadow; it cannot make another's."""
 
     __slots__ = ("prefix", "tenant")
 
-    def __init__(self, tenant: str, *, cluster: bool = False) -> None:
+    def __init__(self, tenant: str, *, cluster: bool = False, shadow: bool = False) -> None:
         self.tenant = tenant
-        self.prefix = f"{{{tenant}}}:" if cluster else f"{tenant}:"
+        self.prefix = (f"{{{tenant}}}:" if cluster else f"{tenant}:") + (SHADOW if shadow else "")
 
     def key(self, kind: str, *ids: str) -> str:
         """The key of `kind` for `ids`. Raises ValueError for a kind that does not exist or other ids."""
@@ -77,3 +83,11 @@ def parse(key: str) -> Key:
         if len(parts) == len(words) + arity and parts[: len(words)] == words:
             return Key(tenant.strip("{}"), kind, tuple(map(decode_id, parts[len(words) :])))
     raise ValueError(f"not a key of the platform: {key!r}")
+
+
+def parse_shadow(key: str) -> Key:
+    """The tenant, kind and ids of a shadow key. Raises ValueError for any other."""
+    tenant, _, rest = key.partition(":")
+    if not rest.startswith(SHADOW):
+        raise ValueError(f"not a key of a shadow: {key!r}")
+    return parse(f"{tenant}:{rest.removeprefix(SHADOW)}")

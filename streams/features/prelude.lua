@@ -3,11 +3,13 @@
 --
 -- KEYS[1]  fence hash of the consumer; all other keys are made from the prefix, which on a cluster holds the braces
 -- ARGV     1 prefix, 2 tenant, 3 partition, 4 epoch, 5 offset the fence must stand at ("" none yet), 6 offset to move
---          it to, 7 blob ("" no events), 8 cmsgpack: the settings by name, see sink.py
+--          it to, 7 blob ("" no events), 8 cmsgpack: the settings by name, see sink.py,
+--          9 prefix of the catalogue, which a shadow has not
 -- Answers  {'applied', events of which a user's cap left something out, events left out of a list that had no place,
 --           keys that had to be deleted, as they were of a wrong type}
 --          {'fence', the value found, or ''}                          another offset, or a later epoch
 --          {'again', places of events seen before, places of users to split}
+--          the error BUSY while streams/replay/swap.lua puts other features in their place
 --
 -- It reads and decides everything first. Redis refuses a script's writes as a whole (read-only replica, memory, disk)
 -- at the first of them, which is the fence; after it only a key of a wrong type can make a write fail. Such a key is
@@ -16,6 +18,10 @@
 local fence_key, prefix, tenant, partition = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local epoch, expected, offset = ARGV[4], ARGV[5], ARGV[6]
 local call, pcall_redis, find, format, concat = redis.call, redis.pcall, string.find, string.format, table.concat
+
+if call('EXISTS', prefix .. 'features:held') == 1 then
+  return redis.error_reply('BUSY features of the tenant are held')
+end
 
 -- The fence.
 local fence = call('HGET', fence_key, partition)
@@ -89,7 +95,7 @@ local catalogue = {}
 local function category_of(item)
   local category = catalogue[item]
   if category == nil then
-    category = pcall_redis('HGET', prefix .. 'item:' .. encode_id(items[item]), 'category')
+    category = pcall_redis('HGET', ARGV[9] .. 'item:' .. encode_id(items[item]), 'category')
     if type(category) ~= 'string' or category == '' then category = false end
     catalogue[item] = category
   end

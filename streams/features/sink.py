@@ -109,7 +109,7 @@ class RedisFeatureSink:
     """Writes batches of accepted events to Redis. One instance serves all tenants and partitions of a worker.
 
     `signals` gives a scenario's session gap and half-life; `max_events` and `max_users` cut a batch so that no
-    script holds Redis for longer than about 20 ms.
+    script holds Redis for longer than about 20 ms. `shadow`: writes the tenants' shadows instead (streams/replay).
     """
 
     def __init__(
@@ -125,6 +125,7 @@ class RedisFeatureSink:
         clock: Clock = system_clock,
         max_events: int = 1000,
         max_users: int = 500,
+        shadow: bool = False,
     ) -> None:
         if not 0 < max_events <= MAX_SCRIPT_EVENTS:
             raise ValueError(f"max_events is {max_events}, not within 1..{MAX_SCRIPT_EVENTS}")
@@ -132,6 +133,7 @@ class RedisFeatureSink:
         self._signals = signals
         self._consumer = consumer
         self._cluster = cluster
+        self._shadow = shadow
         self._sizes = sizes or Sizes()
         self._cap = cap or HeatCap()
         self._clock = clock
@@ -225,7 +227,8 @@ class RedisFeatureSink:
         key = self._fence_key(place.tenant)
         expected = "" if place.expected is None else place.expected
         where = (self._keys(place.tenant).prefix, place.tenant, place.partition, place.epoch, expected, target)
-        args: list[str | int | bytes] = [*where, blob, self._settings]
+        catalogue = KeySpace(place.tenant, cluster=self._cluster).prefix
+        args: list[str | int | bytes] = [*where, blob, self._settings, catalogue]
         with _redis_errors(place.tenant, key, place.partition):
             answer, *rest = await self._script(keys=[key], args=args)
         if answer == b"fence":
@@ -242,7 +245,7 @@ class RedisFeatureSink:
         return None
 
     def _keys(self, tenant: str) -> KeySpace:
-        return KeySpace(tenant, cluster=self._cluster)
+        return KeySpace(tenant, cluster=self._cluster, shadow=self._shadow)
 
     def _fence_key(self, tenant: str) -> str:
         return self._keys(tenant).key("fence", self._consumer)

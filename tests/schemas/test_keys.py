@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.keys import KINDS, KeySpace, parse
+from schemas.keys import KINDS, KeySpace, parse, parse_shadow
 from schemas.topics import is_tenant
 
 tenants = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True).filter(is_tenant)
@@ -16,6 +16,20 @@ def test_parse_takes_apart_what_key_makes(tenant: str, kind: str, some_ids: list
     chosen = tuple(some_ids[: KINDS[kind]])
     key = KeySpace(tenant, cluster=cluster).key(kind, *chosen)
     assert parse(key) == (tenant, kind, chosen)
+
+
+@given(tenants, st.sampled_from(sorted(KINDS)), st.lists(ids, min_size=2, max_size=2), st.booleans())
+def test_a_shadow_key_is_parsed_as_such_and_is_no_key_of_the_tenant(
+    tenant: str, kind: str, some_ids: list[str], cluster: bool
+) -> None:
+    chosen = tuple(some_ids[: KINDS[kind]])
+    shadow = KeySpace(tenant, cluster=cluster, shadow=True).key(kind, *chosen)
+    assert parse_shadow(shadow) == (tenant, kind, chosen)
+    assert shadow.startswith(KeySpace(tenant, cluster=cluster).prefix), "they share the tenant's hash slot"
+    with pytest.raises(ValueError, match="not a key"):
+        parse(shadow)
+    with pytest.raises(ValueError, match="not a key"):
+        parse_shadow(KeySpace(tenant, cluster=cluster).key(kind, *chosen))
 
 
 @given(tenants, tenants, ids)

@@ -10,7 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from schemas.event import Event
-from schemas.keys import KeySpace
+from schemas.keys import KeySpace, parse_shadow
 from streams.features.errors import FenceUnreadable, OffsetsOutOfOrder, SinkUnavailable
 from streams.features.fold import fold
 from streams.features.sink import Applied, FenceMoved, RedisFeatureSink, Zombie
@@ -224,3 +224,29 @@ async def test_users_found_late_one_after_the_other_all_stay_split(redis_client:
     assert await sink.apply(tenant, 0, 1, 0, 4, batch) == Applied(4)
     expected = fold([*held, *theirs, *batch], signals=signals)
     assert await held_in(redis_client, tenant) == held_by(expected)
+
+
+async def test_nothing_is_written_while_the_features_are_held(redis_client: Redis) -> None:
+    tenant, sink = new_tenant(), RedisFeatureSink(redis_client, signals)
+    await redis_client.set(KeySpace(tenant).key("features:held"), "somebody")
+    with pytest.raises(SinkUnavailable, match="held"):
+        await sink.apply(tenant, 0, 1, None, 4, some_events(tenant))
+    with pytest.raises(SinkUnavailable, match="held"):
+        await sink.apply(tenant, 0, 1, None, 4, [])
+    await redis_client.delete(KeySpace(tenant).key("features:held"))
+    assert await sink.apply(tenant, 0, 1, None, 4, some_events(tenant)) == Applied(5)
+
+
+async def test_a_shadow_has_the_same_features_beside_the_tenants_own(redis_client: Redis) -> None:
+    """It takes categories from the catalogue, which it has not itself."""
+    tenant, events = new_tenant(), some_events("")
+    for event in events:
+        event.tenant_id, event.weight, event.category = tenant, 1.0, None
+    await redis_client.hset(KeySpace(tenant).key("item", events[0].item_id), "category", "slots")
+    await RedisFeatureSink(redis_client, signals, shadow=True).apply(tenant, 0, 1, None, 4, events)
+
+    shadow = KeySpace(tenant, shadow=True)
+    made = [key async for key in redis_client.scan_iter(match=f"{tenant}:*") if b":item:" not in key]
+    assert all(parse_shadow(key.decode()).tenant == tenant for key in made)
+    assert await redis_client.hget(shadow.key("user:session", "u1"), "events") == b"5"
+    assert await redis_client.exists(shadow.key("hot:category", "slots"))
