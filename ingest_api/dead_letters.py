@@ -20,7 +20,7 @@ from ingest_api.errors import BrokerUnavailable
 from ingest_api.letter_mapping import Mapping as FieldMapping
 from ingest_api.letter_replay import Mended, Report, mended, report_of, split_known
 from ingest_api.letter_store import LetterStore
-from ingest_api.letters import Letter, Outcome, Place, Replayed, Wanted, cursor_after, read_cursor
+from ingest_api.letters import Letter, Place, Replayed, ReplayOutcome, Wanted, cursor_after, read_cursor
 from ingest_api.replay_producer import Replay, Sender
 from schemas.clock import Clock, system_clock
 from schemas.event import Event
@@ -109,5 +109,5 @@ class DeadLetters:
 
     async def _mark(self, tenant: str, sent: Iterable[Mended], stored: Iterable[Mended]) -> None:
         now = self._clock()
-        marks = [(each, Outcome.SENT) for each in sent] + [(each, Outcome.FOUND) for each in stored]
+        marks = [(each, ReplayOutcome.SENT) for each in sent] + [(each, ReplayOutcome.FOUND) for each in stored]
         await self._store.mark(tenant, [(each.place, Replayed(each.event_id, outcome, now)) for each, outcome in marks])

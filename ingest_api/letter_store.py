@@ -14,7 +14,7 @@ from urllib.parse import quote
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from ingest_api.event_store import QUERY_TIMEOUT_S, EventStore
-from ingest_api.letters import Cursor, Letter, Outcome, Place, Replayed, Wanted
+from ingest_api.letters import Cursor, Letter, Place, Replayed, ReplayOutcome, Wanted
 from schemas.event import Event
 from schemas.topics import raw_topic
 from schemas.verdict import Code, Issue
@@ -179,7 +179,7 @@ def _letter(row: Sequence[Any]) -> Letter:
 
 def _replayed(event_id: str, outcome: str, at: int) -> Replayed | None:
     """None where the join has found nothing."""
-    return Replayed(event_id, Outcome(outcome), at) if outcome else None
+    return Replayed(event_id, ReplayOutcome(outcome), at) if outcome else None
 
 
 def _bytes(text: str) -> bytes:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -22,7 +22,7 @@ class Place(NamedTuple):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
-class Outcome(StrEnum):
+class ReplayOutcome(StrEnum):
     """What a replay did: it sent the event, or found that an accepted event had its id already."""
 
     SENT = "sent"
@@ -33,7 +33,7 @@ class Replayed(msgspec.Struct, frozen=True):
     """When a letter was replayed, in ms, as which event, and what that did."""
 
     event_id: str
-    outcome: Outcome
+    outcome: ReplayOutcome
     replayed_at: int
 
 
@@ -75,10 +75,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """The last letter of a page."""
 
-    timestamp: int
+    timestamp: Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)]
     topic: str
-    partition: int
-    offset: int
+    partition: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+    offset: Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
 
     def encode(self) -> str:
         return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")

@@ -32,6 +32,7 @@ from schemas.event import Source
 log = structlog.get_logger()
 
 OPENAPI_PATH: Final = "/api/v1/openapi.json"
+SCHEMA_PARTS: Final = (SCHEMAS, CONFIG_SCHEMAS, DEAD_LETTER_SCHEMAS, ERASURE_SCHEMAS, RECOMMEND_SCHEMAS)
 TAGS: Final = [
     {"name": "behaviours", "description": "Events: track them, or ask what tracking them would answer."},
     {
@@ -101,7 +102,8 @@ def _describe(app: FastAPI) -> None:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
-            schemas |= SCHEMAS | CONFIG_SCHEMAS | DEAD_LETTER_SCHEMAS | ERASURE_SCHEMAS | RECOMMEND_SCHEMAS
+            for part in SCHEMA_PARTS:
+                schemas |= part
             app.openapi_schema = with_nulls(document)
         return app.openapi_schema
 

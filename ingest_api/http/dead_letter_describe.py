@@ -6,11 +6,13 @@ import msgspec
 
 from ingest_api.http.openapi_parts import Schema, json_body, ref
 from ingest_api.letter_replay import Example, Report
-from ingest_api.letters import Outcome, Replayed
+from ingest_api.letters import Replayed, ReplayOutcome
 from schemas.verdict import Code, Issue
 
+_COMPONENTS: Final = msgspec.json.schema_components((Report, Replayed), ref_template="#/components/schemas/{name}")[1]
+# Issue is described once for all calls; those of other calls carry further codes.
 SCHEMAS: Final[dict[str, Schema]] = {
-    **msgspec.json.schema_components((Report, Replayed), ref_template="#/components/schemas/{name}")[1],
+    name: _COMPONENTS[name] for name in ("Example", "ReplayOutcome", "Replayed", "Report")
 }
 _PLACE: Final = {"topic": "user-behaviors-acme", "partition": 0, "offset": 15, "timestamp": 1_790_000_000_000}
 _MISSING: Final = Issue("user_id", Code.MISSING, "user_id is required")
@@ -22,7 +24,7 @@ _LETTER: Final[dict[str, Any]] = {
     "message": "user_id: user_id is required",
     "errors": [_MISSING],
     "bytes": 14,
-    "replayed": Replayed("evt_0123456789abcdef", Outcome.SENT, 1_790_000_300_000),
+    "replayed": Replayed("evt_0123456789abcdef", ReplayOutcome.SENT, 1_790_000_300_000),
 }
 _EXAMPLE: Final = Example(0, 15, "still_rejected", '{"uid": "u1"}', '{"user_id": "u1"}', (_MISSING,))
 _REPORT: Final = Report(

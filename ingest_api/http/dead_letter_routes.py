@@ -58,8 +58,8 @@ def dead_letter_router(deps: HttpDeps, letters: DeadLetters) -> APIRouter:
 
     async def show_letter(
         request: Request,
-        partition: Annotated[int, Path(ge=0, le=MAX_PARTITION)],
-        offset: Annotated[int, Path(ge=0, le=MAX_OFFSET)],
+        partition: Annotated[int, Path(ge=0, le=MAX_PARTITION, examples=[0])],
+        offset: Annotated[int, Path(ge=0, le=MAX_OFFSET, examples=[15])],
         tenant: Tenant = None,
         topic: Annotated[str | None, Query(max_length=249, description="else the tenant's raw topic")] = None,
     ) -> JsonResponse:

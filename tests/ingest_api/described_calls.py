@@ -57,7 +57,7 @@ def _call(document: Document, name: str, operation: Document) -> Call:
     params: dict[str, Any] = {}
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
-            url = url.replace(f"{{{parameter['name']}}}", quote(_example(parameter), safe=""))
+            url = url.replace(f"{{{parameter['name']}}}", quote(str(_example(parameter)), safe=""))
         elif parameter["in"] == "query" and parameter["required"]:
             params[parameter["name"]] = _example(parameter)
     content = operation.get("requestBody", {}).get("content", {}).get(JSON)

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import clickhouse_connect
@@ -15,10 +16,15 @@ from infra.health import serving
 from infra.stack.endpoints import Endpoints
 from infra.stack.ports import free_ports
 from ingest_api.config_insights import ConfigInsights
+from ingest_api.dead_letters import DeadLetters
 from ingest_api.deps import HttpDeps
+from ingest_api.erased_rows import ErasedRows
+from ingest_api.erasure import Erasure
 from ingest_api.event_store import EventStore
 from ingest_api.http.app import create_app
+from ingest_api.letter_store import LetterStore
 from ingest_api.publisher import EventPublisher, PublisherSettings
+from ingest_api.replay_producer import ReplayProducer
 from ingest_api.tenant_topics import TopicSettings
 from schemas.clock import system_clock
 from schemas.kafka import KafkaDsn
@@ -39,6 +45,10 @@ from tracking_configs.service import ConfigService
 from tracking_configs.store import ConfigStore
 from tracking_configs.template import load_templates
 
+NOWHERE = Endpoints(
+    kafka="127.0.0.1:1", redis="redis://127.0.0.1:1/0", clickhouse="http://127.0.0.1:1", mongo="mongodb://127.0.0.1:1"
+)
+
 
 @asynccontextmanager
 async def real_app(stack: Endpoints, database: str, tenant: str) -> AsyncIterator[FastAPI]:
@@ -55,9 +65,11 @@ async def real_app(stack: Endpoints, database: str, tenant: str) -> AsyncIterato
     publisher = EventPublisher(kafka, PublisherSettings(topics=TopicSettings(open_tenants=False)))
     store = ConfigStore(mongo[database])
     service = ConfigService(store, ConfigOutbox(store, configs), load_templates(), registry)
-    events = EventStore(lambda: _clickhouse(stack, database))
+    clickhouse = partial(_clickhouse, stack, database)
+    events, letters, rows = EventStore(clickhouse), LetterStore(clickhouse), ErasedRows(clickhouse)
+    judge = Judge(registry)
     parts = {
-        "judge": Judge(registry),
+        "judge": judge,
         "publisher": publisher,
         "clock": system_clock,
         "probes": {"kafka": publisher.is_available},
@@ -65,12 +77,15 @@ async def real_app(stack: Endpoints, database: str, tenant: str) -> AsyncIterato
         "config_insights": ConfigInsights(service, events, kafka),
         "redis": redis,
         "mongo": mongo[database],
+        "dead_letters": DeadLetters(letters, ReplayProducer(kafka), judge),
     }
+    deps = HttpDeps(**vars(make_door_deps(default_tenant=tenant)) | parts)
+    closing = (redis.aclose, mongo.close, events.close, letters.close, rows.close, configs.stop, publisher.stop)
     async with AsyncExitStack() as opened:
-        for close in (redis.aclose, mongo.close, events.close, configs.stop, publisher.stop):
+        for close in closing:
             opened.push_async_callback(close)
         await publisher.start()
-        yield create_app(HttpDeps(**vars(make_door_deps(default_tenant=tenant)) | parts))
+        yield create_app(deps, Erasure(deps.mongo, redis, rows, deps.settings))
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from ingest_api.dead_letters import DeadLetters, Order
 from ingest_api.errors import BrokerUnavailable
 from ingest_api.letter_mapping import mapping_of
 from ingest_api.letter_store import LetterStore
-from ingest_api.letters import Outcome, Place, Replayed, Wanted
+from ingest_api.letters import Place, Replayed, ReplayOutcome, Wanted
 from ingest_api.replay_producer import Replay
 from schemas.dead_letter import dead_letter
 from schemas.event import Event
@@ -126,7 +126,7 @@ async def test_lists_what_is_wanted_newest_first_page_by_page(clickhouse: AsyncC
     assert await offsets(letters, scenario="") == [3]
     assert await offsets(letters, since=NOON + 2, until=NOON + 4) == [3, 2]
     assert await offsets(letters, offsets=((3, 1), (3, 4), (2, 2))) == [4, 1]
-    await store.mark("acme", [(Place(TOPIC, 3, 2), Replayed("e2", Outcome.SENT, LATER))])
+    await store.mark("acme", [(Place(TOPIC, 3, 2), Replayed("e2", ReplayOutcome.SENT, LATER))])
     assert await offsets(letters, replayed=True) == [2]
     assert await offsets(letters, replayed=False) == [4, 3, 1]
 
@@ -134,7 +134,7 @@ async def test_lists_what_is_wanted_newest_first_page_by_page(clickhouse: AsyncC
     rest = await letters.page("acme", Wanted(), 3, first.next_cursor)
     assert [letter.offset for letter in first.items + rest.items] == [4, 3, 2, 1]
     assert rest.next_cursor is None
-    assert [letter.replayed for letter in first.items] == [None, None, Replayed("e2", Outcome.SENT, LATER)]
+    assert [letter.replayed for letter in first.items] == [None, None, Replayed("e2", ReplayOutcome.SENT, LATER)]
     for garbage in ("x", "é", "W10"):
         with pytest.raises(InvalidCursorError):
             await letters.page("acme", Wanted(), 3, garbage)
@@ -177,7 +177,9 @@ async def test_what_the_judge_accepts_when_mended_is_sent_once(clickhouse: Async
     assert (again.replayed, again.skipped_already) == (0, 1)
     assert len(sender.sent) == 1
     page = await letters.page("acme", Wanted(replayed=True), 5)
-    assert [(letter.offset, letter.replayed) for letter in page.items] == [(1, Replayed("e1", Outcome.SENT, LATER))]
+    assert [(letter.offset, letter.replayed) for letter in page.items] == [
+        (1, Replayed("e1", ReplayOutcome.SENT, LATER))
+    ]
 
 
 async def test_an_event_without_an_id_gets_the_one_its_record_would_have_had(
@@ -204,7 +206,10 @@ async def test_after_a_crash_between_sending_and_marking_a_stored_event_is_found
     assert (report.replayed, report.skipped_already) == (1, 1)
     assert [body["event_id"] for body in sender.bodies()] == ["e1", "e2", "e2"]
     page = await letters.page("acme", Wanted(replayed=True), 5)
-    assert [letter.replayed and letter.replayed.outcome for letter in page.items] == [Outcome.SENT, Outcome.FOUND]
+    assert [letter.replayed and letter.replayed.outcome for letter in page.items] == [
+        ReplayOutcome.SENT,
+        ReplayOutcome.FOUND,
+    ]
 
 
 async def test_another_tenants_event_of_the_same_id_does_not_count(clickhouse: AsyncClient, store: LetterStore) -> None:

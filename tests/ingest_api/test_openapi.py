@@ -4,6 +4,7 @@ import json
 import secrets
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +15,9 @@ from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from infra.stack.endpoints import Endpoints
-from ingest_api.http.app import OPENAPI_PATH
+from ingest_api.http.app import OPENAPI_PATH, SCHEMA_PARTS
 from tests.ingest_api.described_calls import Document, body_examples, calls, operations
-from tests.ingest_api.doors import http_door
-from tests.ingest_api.real_door import served_door
+from tests.ingest_api.real_door import NOWHERE, real_app, served_door
 
 TENANT = f"t{secrets.token_hex(4)}"
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
@@ -29,7 +29,10 @@ embedded = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 async def document() -> Document:
-    async with http_door() as door:
+    async with (
+        real_app(NOWHERE, "none", "acme") as app,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://door") as door,
+    ):
         found: Document = (await door.get(OPENAPI_PATH)).json()
     return found
 
@@ -68,6 +71,11 @@ def test_the_document_is_openapi(document: Document) -> None:
     assert [error.message for error in Draft202012Validator(OPENAPI_31).iter_errors(document)] == []
     for schema in document["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
+
+
+def test_no_two_parts_of_the_document_call_their_schemas_the_same() -> None:
+    names = Counter(name for part in SCHEMA_PARTS for name in part)
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 def test_every_call_has_a_summary_and_a_tag_that_is_described(document: Document) -> None:
