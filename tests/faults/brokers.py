@@ -92,7 +92,7 @@ async def cluster_scene(tenant: str, folder: Path) -> AsyncIterator[tuple[Scene,
         unavailable("native", str(error))
     async with AsyncExitStack() as stack:
         for server in (redis, *brokers.nodes):
-            stack.push_async_callback(server.stop)
+            stack.push_async_callback(server.stop, 1)  # nobody needs their data afterwards
         await asyncio.gather(*(server.run() for server in (redis, *brokers.nodes)))
         await make_topic(brokers.dsn, raw_topic(tenant), PARTITIONS, replicas=NODES)
         config = make_config(brokers.dsn, replication_factor=NODES)
