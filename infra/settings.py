@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from infra.dsn import check_dsn, redact
 from infra.errors import SettingsError
+from schemas.erased import Later
 from schemas.topics import is_tenant
 
 PREFIX: Final = "MILLRACE_"
@@ -95,6 +96,10 @@ class Settings(BaseSettings):
 
     erasure_key: Annotated[SecretStr, Field(min_length=16)] | None = Field(
         None, description="Secret that signs receipts of erasure, 16 characters at least; unset: one is kept in MongoDB"
+    )
+    erased_users: Later = Field(
+        Later.REFUSE,
+        description="What becomes of later events of a user who was erased: accept, refuse or pseudonymise",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")

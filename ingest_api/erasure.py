@@ -1,37 +1,39 @@
 """Forgets a user of a tenant: in Redis, MongoDB and ClickHouse; what is left to time is named in the receipt.
 
-Promise: the erasure is noted in MongoDB before anything is deleted, and every step deletes only what is there. So a
-call that fails, or a process that dies in the middle, is finished by the same call again. A store that is away stops
-no other store's step. The user's id itself is noted nowhere, only its HMAC.
+Promise: the erasure is noted in MongoDB, and told to every process, before anything is deleted, and every step deletes
+only what is there. So a call that fails, or a process that dies in the middle, is finished by the same call again. A
+store that is away stops no other store's step. The user's id itself is noted nowhere, only hashes of it.
 """
 
-import secrets
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ingest_api.deps import DoorSettings
+from ingest_api.erased_list import ErasedList
 from ingest_api.erased_rows import ErasedRows
+from ingest_api.erasure_key import COLLECTION, ErasureKey
 from ingest_api.erasure_receipt import LEFT_TO_TIME, Counts, Receipt, sign, user_hash
 from ingest_api.errors import StoreUnavailable
 from ingest_api.pipelines import Pipelines
 from recommenders.scenes import PipelineFileError
 from schemas.clock import Clock, system_clock
-from schemas.erased import key_id
+from schemas.erased import ErasedUser, key_id, listed_hash
 from schemas.keys import KeySpace
 from schemas.limits import MAX_FUTURE_MS, OLDEST_TIMESTAMP_MS
 from tracking_configs.errors import EventsUnavailableError
 
 log = structlog.get_logger()
 
-COLLECTION: Final = "erasures"
 USERS: Final = "users"
-KEY_DOCUMENT: Final = "key"  # no erasure's id, which has a slash
+SETTLE_S: Final = 2.0  # within it every process has heard who was erased
 DAY_MS: Final = 24 * 60 * 60 * 1000
 USER_KINDS: Final = (
     *("user:session", "user:session_items", "user:recent", "user:profile"),
@@ -41,6 +43,7 @@ SCENE_KINDS: Final = ("rec:cache", "rec:meta")
 _NAMES_A_CALL: Final = 1000  # a millisecond of Redis
 
 _AWAY: Final[dict[type[Exception], str]] = {
+    KafkaError: "Kafka",
     EventsUnavailableError: "ClickHouse",
     PyMongoError: "MongoDB",
     RedisError: "Redis",
@@ -62,7 +65,10 @@ class ErasureUnfinished(StoreUnavailable):
 
 
 class Erasure:
-    """Over the stores of the doors. `key`: of the HMACs; without one, a key made at first use is kept in MongoDB."""
+    """Over the stores of the doors. `key`: of the hashes; without one, a key made at first use is kept in MongoDB.
+
+    `erased_list`: by which other processes learn of it, within `settle_s` seconds, for which a call waits.
+    """
 
     def __init__(
         self,
@@ -72,6 +78,8 @@ class Erasure:
         settings: DoorSettings,
         *,
         key: bytes | None = None,
+        erased_list: ErasedList | None = None,
+        settle_s: float = SETTLE_S,
         clock: Clock = system_clock,
     ) -> None:
         self._erasures = database[COLLECTION]
@@ -80,13 +88,15 @@ class Erasure:
         self._rows = rows
         self._cluster = settings.redis_cluster
         self._pipelines = Pipelines(settings.pipelines_dir)
-        self._key = key
+        self._key = ErasureKey(database, key)
+        self._erased_list = erased_list
+        self._settle_s = settle_s
         self._clock = clock
 
     async def erase(self, tenant: str, user_id: str) -> Receipt:
         """Forget the user; one that is not known gives a receipt of zeros. Raises ErasureUnfinished."""
         try:
-            key = await self._signing_key()
+            key = await self._key.get()
             user = user_hash(key, tenant, user_id)
             place = f"{tenant}/{user}"
             requested_at, counts = await self._note(place, tenant, user)
@@ -107,20 +117,6 @@ class Erasure:
         await self._finish(place, receipt)
         return sign(receipt, key)
 
-    async def _signing_key(self) -> bytes:
-        if self._key is None:
-            kept = await self._erasures.find_one({"_id": KEY_DOCUMENT})
-            if kept is None:
-                try:
-                    await self._erasures.insert_one({"_id": KEY_DOCUMENT, "key": secrets.token_hex(32)})
-                except DuplicateKeyError:
-                    log.info("erasure_key_made_by_another")
-                kept = await self._erasures.find_one({"_id": KEY_DOCUMENT})
-            if kept is None:
-                raise PyMongoError("the key that was written is not there")
-            self._key = bytes.fromhex(kept["key"])
-        return self._key
-
     async def _note(self, place: str, tenant: str, user: str) -> tuple[int, Counts]:
         """When the erasure was asked for, and what was erased so far: those of one that was begun and not finished."""
         found = await self._erasures.find_one({"_id": place})
@@ -133,6 +129,7 @@ class Erasure:
 
     def _steps(self, tenant: str, user_id: str) -> tuple[Step, ...]:
         return (
+            lambda: self._list(tenant, user_id),
             lambda: self._rows.erase(tenant, user_id),
             lambda: self._erase_document(tenant, user_id),
             lambda: self._erase_keys(tenant, user_id),
@@ -155,6 +152,19 @@ class Erasure:
             await self._erasures.update_one({"_id": place}, {"$set": done})
         except PyMongoError as error:
             raise ErasureUnfinished(["MongoDB"], receipt.erased) from error
+
+    async def _list(self, tenant: str, user_id: str) -> Counts:
+        """Before anything is deleted, so that what is in flight is not stored behind the deletion."""
+        if self._erased_list is not None:
+            key = await self._key.get()
+            user = listed_hash(key, tenant, user_id)
+            erased = ErasedUser(tenant_id=tenant, user=user, erased_at=self._clock(), key_id=key_id(key))
+            try:
+                await self._erased_list.add(erased)
+            except OSError as error:
+                raise KafkaConnectionError(error) from error
+            await asyncio.sleep(self._settle_s)
+        return {}
 
     async def _erase_document(self, tenant: str, user_id: str) -> Counts:
         deleted = await self._users.delete_one({"_id": f"{tenant}/{user_id}"})

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ingest_api.erased_events import body_of, unless_erased
 from ingest_api.errors import BrokerUnavailable, TenantUnknown
 from ingest_api.publisher import Publisher
 from ingest_api.track_stats import TrackStats
@@ -65,7 +66,7 @@ class TrackService:
         if isinstance(verdict, Rejected):
             receipt = rejected(verdict)
         else:
-            receipt = await self._publish(verdict, body, traceparent)
+            receipt = await self._publish(verdict, body_of(verdict, body), traceparent)
         label = self._label(verdict, body, tenant)
         self.stats.count(receipt, label)
         if receipt.failure is Failure.REJECTED:
@@ -91,7 +92,11 @@ class TrackService:
 
     def _judge_at_door(self, body: bytes, tenant: str | None) -> Event | Rejected:
         arrival = Arrival(source=self._door, received_at=self._clock(), tenant=tenant)
-        return self._judge.judge(body, arrival)
+        verdict = self._judge.judge(body, arrival)
+        if isinstance(verdict, Event):
+            erasures = self._judge.erased.of(verdict.tenant_id)
+            return verdict if erasures is None else unless_erased(verdict, erasures)
+        return verdict
 
     async def _publish(self, event: Event, body: bytes, traceparent: str | None) -> Receipt:
         value = wire_value(body, event)

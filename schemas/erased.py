@@ -13,10 +13,12 @@ from typing import Final
 import msgspec
 
 from schemas.event import Context, Event
+from schemas.verdict import Code, Issue
 
 PSEUDONYM_PREFIX: Final = "anon_"
 # What of a context says nothing about who it was.
 KEPT_CONTEXT: Final = ("device_type", "os", "scene", "request_id")
+USER_ERASED: Final = Issue("user_id", Code.USER_ERASED, "the user was erased")
 
 
 class Later(StrEnum):

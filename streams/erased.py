@@ -6,16 +6,14 @@ neither the bytes nor the key.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from schemas.erased import TenantErasures
+from schemas.erased import USER_ERASED, TenantErasures
 from schemas.event import Event
-from schemas.verdict import Code, Issue, Rejected
+from schemas.verdict import Issue, Rejected
 from streams.transport import Record
-
-ERASED: Final = (Issue("user_id", Code.USER_ERASED, "the user was erased"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def admitted(
         elif admitted_event is not None:
             taken.append((_bare(record, admitted_event.user_id.encode()), admitted_event))
         else:
-            erased.append((_bare(record), Rejected(ERASED, None, event.scenario_id, event.config_version)))
+            erased.append((_bare(record), Rejected((USER_ERASED,), None, event.scenario_id, event.config_version)))
     return taken, erased
 
 
@@ -71,7 +69,7 @@ def _bare(record: Record, key: bytes | None = None) -> Bare:
 def _silent(rejection: Rejected) -> Rejected:
     """The codes alone: a message may quote the event."""
     issues = tuple(Issue(issue.field, issue.code, issue.code.meaning) for issue in rejection.errors)
-    return Rejected((*issues, *ERASED), None, rejection.scenario_id, rejection.config_version)
+    return Rejected((*issues, USER_ERASED), None, rejection.scenario_id, rejection.config_version)
 
 
 def _names_erased(record: Record, erasures: TenantErasures) -> bool:

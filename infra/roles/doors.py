@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 
 from infra.errors import OperatorError
 from infra.health import serving
+from infra.roles.erasing import erasure_secret
 from infra.roles.judging import Judging, open_judging
 from infra.roles.role import Role
 from ingest_api.config_insights import ConfigInsights
 from ingest_api.dead_letters import DeadLetters
 from ingest_api.deps import DoorDeps, DoorSettings, HttpDeps, Probe
+from ingest_api.erased_list import ErasedList
 from ingest_api.erased_rows import ErasedRows
 from ingest_api.erasure import Erasure
 from ingest_api.event_store import EventStore
@@ -116,9 +118,9 @@ async def _publisher(role: Role) -> AsyncIterator[EventPublisher]:
 
 
 def _erasure(role: Role, rows: ErasedRows) -> Erasure:
-    key = role.settings.erasure_key
-    secret = key.get_secret_value().encode() if key is not None else None
-    return Erasure(role.deps.mongo, role.redis, rows, _door_settings(role), key=secret)
+    secret = erasure_secret(role.settings)
+    erased_list = ErasedList(role.deps.kafka, replication=role.settings.replication)
+    return Erasure(role.deps.mongo, role.redis, rows, _door_settings(role), key=secret, erased_list=erased_list)
 
 
 def _door_settings(role: Role) -> DoorSettings:

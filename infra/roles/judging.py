@@ -1,12 +1,15 @@
 """The judge of a process: a registry that follows the change topic, and what the stream asks of its configs."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from infra.roles.erasing import erased_feed
 from infra.roles.role import Role
 from recommenders.mix import RecallMix, Share
+from schemas.erased import ErasedUsers
 from streams.features.model import ScenarioSignals
 from tracking_configs.feed import ConfigFeed
 from tracking_configs.judge import Judge
@@ -19,6 +22,7 @@ class Judging:
     registry: ConfigRegistry
     feed: ConfigFeed
     judge: Judge
+    erased: ErasedUsers
 
     def scenario_signals(self, tenant: str, scenario_id: str, scenario_type: str) -> ScenarioSignals:
         """What the scenario's config says of sessions and hot lists; without a config, what its template says."""
@@ -37,15 +41,19 @@ class Judging:
 
 @asynccontextmanager
 async def open_judging(role: Role) -> AsyncIterator[Judging]:
-    """A judge that knows every config the topic held when it began; waits for Kafka as long as it is away."""
-    registry = ConfigRegistry()
+    """A judge that knows every config, and everybody erased, that the topics held when it began.
+
+    Waits for Kafka as long as it is away.
+    """
+    registry, erased = ConfigRegistry(), ErasedUsers(role.settings.erased_users)
     feed = ConfigFeed(registry, role.deps.kafka, replication=role.settings.replication)
-    judge = Judge(registry, refuse_unknown_scenarios=role.settings.refuse_unknown_scenarios)
+    erasures = erased_feed(role, erased)
+    judge = Judge(registry, refuse_unknown_scenarios=role.settings.refuse_unknown_scenarios, erased=erased)
     try:
-        await role.until_stopped(feed.start())
+        await role.until_stopped(asyncio.gather(feed.start(), erasures.start()))
         role.checks["configs"] = lambda: feed.healthy
         gc.collect()
         gc.freeze()  # thousands of configs stay for good: a collection that looks at them all holds up every event
-        yield Judging(registry, feed, judge)
+        yield Judging(registry, feed, judge, erased)
     finally:
-        await feed.stop()
+        await asyncio.gather(feed.stop(), erasures.stop())

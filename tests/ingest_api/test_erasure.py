@@ -21,7 +21,8 @@ from infra.errors import SettingsError
 from infra.settings import load_settings
 from ingest_api.deps import DoorSettings, HttpDeps
 from ingest_api.erased_rows import ROWS_OF_USER, ErasedRows
-from ingest_api.erasure import COLLECTION, DAY_MS, SCENE_KINDS, USER_KINDS, Erasure, ErasureUnfinished
+from ingest_api.erasure import DAY_MS, SCENE_KINDS, USER_KINDS, Erasure, ErasureUnfinished
+from ingest_api.erasure_key import COLLECTION
 from ingest_api.erasure_receipt import Receipt, user_hash, verify_receipt
 from ingest_api.http.app import create_app
 from schemas.event import Event
