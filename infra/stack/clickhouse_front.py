@@ -21,6 +21,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from infra.stack.clickhouse_engine import Engine, EngineError
+from infra.stack.clickhouse_form import form_fields, is_form
 from infra.stack.clickhouse_request import MAX_BODY_BYTES, BadRequestError, ClickHouseRequest, decompress, read_request
 from infra.stack.ports import LOOPBACK
 
@@ -94,7 +95,10 @@ async def _read(request: Request) -> ClickHouseRequest:
     encoding = Headers(scope=request.scope).get("content-encoding", "").lower()
     packed = await _bounded_body(request)
     body = await asyncio.to_thread(decompress, packed, encoding) if encoding else packed
-    return read_request(request.query_params, request.headers, body, read_only=request.method != "POST")
+    arguments, kind = dict(request.query_params), request.headers.get("content-type", "")
+    if is_form(kind):
+        arguments, body = form_fields(kind, body) | arguments, b""
+    return read_request(arguments, request.headers, body, read_only=request.method != "POST")
 
 
 async def _bounded_body(request: Request) -> bytes:

@@ -22,6 +22,12 @@ async def test_a_parameter_is_never_part_of_the_statement(clickhouse: AsyncClien
     assert answer.result_rows == [("it's; DROP", 42)]
 
 
+async def test_parameters_may_be_longer_than_an_address_can_be(clickhouse: AsyncClient) -> None:
+    names = [f"it's {number};\té\r\n--" for number in range(5000)]
+    answer = await clickhouse.query("SELECT {names:Array(String)}, {n:UInt8}", parameters={"names": names, "n": 7})
+    assert answer.result_rows == [(names, 7)]
+
+
 async def test_a_statement_that_is_wrong_is_refused_with_the_engines_message(clickhouse: AsyncClient) -> None:
     with pytest.raises(DatabaseError, match=r"(?i)unknown.*no_such_table"):
         await clickhouse.query("SELECT * FROM no_such_table")

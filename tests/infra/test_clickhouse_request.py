@@ -2,12 +2,14 @@
 
 import gzip
 
+import httpx
 import lz4.frame
 import pytest
 from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.stack.clickhouse_form import form_fields, is_form
 from infra.stack.clickhouse_request import BadRequestError, decompress, read_request, split_insert
 
 PACKERS = {"gzip": gzip.compress, "lz4": lz4.frame.compress, "zstd": zstd.compress}
@@ -76,3 +78,40 @@ def test_arguments_that_are_not_http_s_own_are_settings_or_parameters() -> None:
 def test_an_empty_request_is_refused() -> None:
     with pytest.raises(BadRequestError, match="Empty query"):
         read_request({}, {}, b" \n", read_only=False)
+
+
+def form_of(fields: dict[str, tuple[str | None, str | bytes]]) -> tuple[str, bytes]:
+    """Content-Type and body of a multipart form: name -> (file name, value)."""
+    request = httpx.Request("POST", "http://front", files=fields)
+    return request.headers["content-type"], request.read()
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z_]{1,20}", fullmatch=True), st.text(max_size=200), min_size=1, max_size=5))
+def test_the_fields_of_a_form_come_as_they_were_sent(fields: dict[str, str]) -> None:
+    kind, body = form_of({name: (None, value) for name, value in fields.items()})
+    assert is_form(kind)
+    assert form_fields(kind, body) == fields
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain; charset=utf-8", "application/x-www-form-urlencoded"])
+def test_any_other_body_is_no_form(kind: str) -> None:
+    assert not is_form(kind)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [({"t": ("rows.csv", "1,2")}, "external data"), ({"param_x": (None, b"\xff")}, "param_x is not UTF-8")],
+)
+def test_a_form_that_carries_something_else_is_refused(
+    fields: dict[str, tuple[str | None, str | bytes]], message: str
+) -> None:
+    with pytest.raises(BadRequestError, match=message):
+        form_fields(*form_of(fields))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"SELECT 1", b"--b\r\n\r\nSELECT 1\r\n--b--", b"--b\r\nContent-Disposition: form"]
+)
+def test_a_body_that_is_no_form_is_refused_where_it_should_be_one(body: bytes) -> None:
+    with pytest.raises(BadRequestError):
+        form_fields("multipart/form-data; boundary=b", body)
