@@ -70,15 +70,15 @@ class StreamApp(faust.App):  # type: ignore[misc]  # Faust is untyped here
         self.transport_options = _transport_options(self, list(prefixes), bounded)
         self._where = where
         self._make_runner = make_runner
-        self._runner: Runner | None = None
+        self.runner: Runner | None = None
         super().__init__(config.group(role), **_faust_settings(config))
         self.transport = Transport(self.conf.broker_consumer, self)
         self.agent(self.topic("batches", schema=BatchSchema()), name=role)(self._take)
 
     async def _take(self, stream: StreamT) -> None:
-        self._runner = self._make_runner(self.consumer, stream)
+        self.runner = self._make_runner(self.consumer, stream)
         async for event in stream.noack().events():
-            await self._runner.submit(event)
+            await self.runner.submit(event)
 
     async def where(self, tps: Collection[TP], epoch: int) -> Mapping[TP, int]:
         """Called by the consumer after each assignment; the step's store may be away for a while."""
@@ -89,8 +89,8 @@ class StreamApp(faust.App):  # type: ignore[misc]  # Faust is untyped here
 
     async def drain(self) -> None:
         """Called by the consumer when partitions are taken away and at the stop."""
-        if self._runner is not None:
-            await self._runner.drain(self.config.drain_timeout_s)
+        if self.runner is not None:
+            await self.runner.drain(self.config.drain_timeout_s)
 
     async def on_first_start(self) -> None:
         """Faust makes its data folder here; there is no data."""

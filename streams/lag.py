@@ -8,12 +8,11 @@ Kafka away: what is known stands, a lag is at least that.
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
@@ -23,7 +22,7 @@ from schemas.lag import LAG, Lag, LagBoard, LagMeter, Reading
 from schemas.topics import RAW_PREFIX, REJECTED_PREFIX, SUMMARIES_PREFIX, VALIDATED_PREFIX, tenant_of
 from streams.app import StreamApp
 from streams.transport import Batch
-from streams.transport.consumer import Consumer
+from streams.transport.view import View
 
 log = structlog.get_logger()
 
@@ -35,18 +34,10 @@ PREFIXES: Final = (RAW_PREFIX, VALIDATED_PREFIX, REJECTED_PREFIX, SUMMARIES_PREF
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """Where aiokafka stands in a partition: the offset it hands out next, and the end as far as it is known."""
+    """Where the consumer stands in a partition: the offset it hands out next, and the end as far as it is known."""
 
     position: int
     end: int
-
-
-@dataclass(slots=True)
-class Look:
-    """The topics that are fetched, and their partitions that are behind or at work."""
-
-    topics: set[str] = field(default_factory=set)
-    fetching: dict[TP, Fetching] = field(default_factory=dict)
 
 
 def with_lag(app: StreamApp, *, board: LagBoard = LAG, clock: Clock = system_clock) -> StreamApp:
@@ -54,17 +45,31 @@ def with_lag(app: StreamApp, *, board: LagBoard = LAG, clock: Clock = system_clo
     meter = LagMeter()
 
     async def report_lag() -> None:
+        view: View = app.consumer.view
+        oldest = view.oldest()
         try:
-            oldest = in_flight(app.consumer)
-            look = await look_at(app.consumer, oldest)
+            fetching = await look(view, clock())
         except (ConsumerNotStarted, RuntimeError) as error:  # its thread has not begun, or has ended
             log.debug("lag_unknown", group=app.conf.id, error=repr(error))
             return
-        caught_up = {tenant: Lag() for topic in look.topics if (tenant := tenant_of_topic(topic)) is not None}
-        board.report(app.conf.id, caught_up | meter.measure(readings(look.fetching, oldest), clock()))
+        topics = {tp.topic for tp in fetching}
+        caught_up = {tenant: Lag() for topic in topics if (tenant := tenant_of_topic(topic)) is not None}
+        board.report(app.conf.id, caught_up | meter.measure(readings(behind(fetching, oldest), oldest), clock()))
 
     app.timer(LOOK_INTERVAL_S, name="lag")(report_lag)
     return app
+
+
+async def look(view: View, now_ms: int) -> dict[TP, Fetching]:
+    """Every partition that was fetched since it was placed. Raises ConsumerNotStarted and RuntimeError."""
+    standings = await view.standings()
+    ends = await _ask_ends(view, {tp for tp, standing in standings.items() if now_ms - standing.seen_at > FRESH_MS})
+    return {tp: Fetching(standing.position, max(standing.end, ends.get(tp, 0))) for tp, standing in standings.items()}
+
+
+def behind(fetching: Mapping[TP, Fetching], oldest: Collection[TP]) -> dict[TP, Fetching]:
+    """The partitions that have not been read to their end, or have a batch in flight."""
+    return {tp: stand for tp, stand in fetching.items() if stand.position < stand.end or tp in oldest}
 
 
 def readings(fetching: Mapping[TP, Fetching], oldest: Mapping[TP, Batch]) -> dict[TP, Reading]:
@@ -84,59 +89,12 @@ def tenant_of_topic(topic: str) -> str | None:
     return next((name for prefix in PREFIXES if (name := tenant_of(topic, prefix))), None)
 
 
-def in_flight(consumer: Consumer) -> dict[TP, Batch]:
-    """The oldest batch of each partition that was handed out and is not done."""
-    oldest: dict[TP, Batch] = {}
-    for message in list(consumer.unacked):
-        batch: Batch = message.value
-        if batch.processed or not consumer.is_ours(batch):
-            continue
-        if batch.tp not in oldest or batch.first_offset < oldest[batch.tp].first_offset:
-            oldest[batch.tp] = batch
-    return oldest
-
-
-async def look_at(consumer: Consumer, at_work: Collection[TP]) -> Look:
-    """Look in aiokafka's own thread, between its fetches. Raises ConsumerNotStarted, or RuntimeError once it ended."""
-    thread = consumer._thread
-    looking = look(thread._ensure_consumer(), at_work)
-    try:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(looking, thread.thread_loop))
-    except RuntimeError:
-        looking.close()
-        raise
-
-
-async def look(kafka: AIOKafkaConsumer, at_work: Collection[TP]) -> Look:
-    """A partition that was not fetched since it was assigned is left out: nobody knows where it stands."""
-    found, stale, now_ms = Look(), {}, system_clock()
-    subscription = kafka._subscription.subscription
-    if subscription is None or subscription.assignment is None:
-        return found
-    for tp in subscription.assignment.tps:
-        # The consumer's own face asks at every call whether the partition is assigned, at five times the cost.
-        state = subscription.assignment.state_value(tp)
-        if state.highwater is None or not state.has_valid_position:
-            continue
-        found.topics.add(tp.topic)
-        if now_ms - state.timestamp > FRESH_MS:
-            stale[tp] = state
-        elif state.position < state.highwater or tp in at_work:
-            found.fetching[TP(*tp)] = Fetching(state.position, max(state.position, state.highwater))
-    ends = await _ask_ends(kafka, stale)
-    for tp, state in stale.items():
-        if state.has_valid_position:
-            found.fetching[TP(*tp)] = Fetching(state.position, max(state.position, state.highwater, ends.get(tp, 0)))
-    return found
-
-
-async def _ask_ends(kafka: AIOKafkaConsumer, tps: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+async def _ask_ends(view: View, tps: Collection[TP]) -> Mapping[TP, int]:
     """The ends as the broker says them; none where it does not answer."""
     if not tps:
         return {}
     try:
         async with asyncio.timeout(ASKING_S):
-            ends: Mapping[TopicPartition, int] = await kafka.end_offsets(list(tps))
-            return ends
+            return await view.ends(tps)
     except (KafkaError, TimeoutError):
         return {}

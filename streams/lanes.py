@@ -38,7 +38,19 @@ class Lanes:
         if len(lane) >= self._depth:
             self._consumer.on_buffer_full(tp)
         if tp not in self._tasks:
-            self._tasks[tp] = asyncio.create_task(self._run(tp, lane), name=f"{self._name}-{tp.topic}-{tp.partition}")
+            self._begin(tp, lane)
+
+    def read_on(self, tp: TP, offset: int) -> None:
+        """Read a partition on from `offset`, as when a batch's answer says so; not while its lane is at work.
+
+        A batch that comes meanwhile waits behind it and is stale then.
+        """
+        if tp not in self._tasks:
+            self._begin(tp, self._waiting.setdefault(tp, deque()), offset)
+
+    def _begin(self, tp: TP, lane: deque[EventT], offset: int | None = None) -> None:
+        name = f"{self._name}-{tp.topic}-{tp.partition}"
+        self._tasks[tp] = asyncio.create_task(self._run(tp, lane, offset), name=name)
 
     async def drain(self, timeout_s: float) -> None:
         """Let each lane finish the batch at work; after `timeout_s` it is abandoned, to be read again.
@@ -46,7 +58,7 @@ class Lanes:
         A batch that only waits is abandoned at once.
         """
         for tp, task in self._tasks.items():
-            if self._waiting[tp][0].value.waiting:
+            if self._waiting[tp] and self._waiting[tp][0].value.waiting:
                 task.cancel()
         tasks = list(self._tasks.values())
         if not tasks:
@@ -58,8 +70,10 @@ class Lanes:
         if late:
             await asyncio.wait(late)
 
-    async def _run(self, tp: TP, lane: deque[EventT]) -> None:
+    async def _run(self, tp: TP, lane: deque[EventT], offset: int | None) -> None:
         try:
+            if offset is not None:
+                await self._consumer.seek(tp, offset)
             while lane:
                 event = lane[0]
                 await self._finish(event)
@@ -83,6 +97,7 @@ class Lanes:
                     log.exception("batch_failed", agent=self._name, topic=batch.topic, partition=batch.partition)
                 else:
                     log.warning("batch_failed_again", agent=self._name, topic=batch.topic, error=repr(error))
+                self._consumer.set_aside(batch)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 continue

@@ -14,6 +14,7 @@ from streams.clickhouse_sink import ClickHouseSink
 from streams.config import StreamConfig
 from streams.features_agent import FeatureSink, FeaturesStep
 from streams.gathering import Gatherer
+from streams.healing import with_healing
 from streams.judge_agent import JudgeStep
 from streams.judging import Judging
 from streams.lag import with_lag
@@ -45,7 +46,11 @@ async def run_features(
 ) -> None:
     """Raw topics to Redis."""
     step = FeaturesStep(sink, judge, parking=parking)
-    await run_worker(lambda: with_lag(lanes_app("features", RAW_PREFIX, config, step)), stop, ready)
+
+    def make_app() -> StreamApp:
+        return with_lag(with_healing(lanes_app("features", RAW_PREFIX, config, step), step))
+
+    await run_worker(make_app, stop, ready)
 
 
 async def run_analytics(

@@ -10,9 +10,9 @@ An event_id that the tenant had among its last 200,000 events, and within 24 h, 
 adds to one item in hot lists is capped exactly, behind the same fence.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from itertools import pairwise
 from typing import Final, cast
@@ -28,15 +28,21 @@ from schemas import metrics
 from schemas.clock import Clock, system_clock
 from schemas.event import Event
 from schemas.keys import KeySpace
+from streams.features.closing import Closed, id_behind, parse_closed
 from streams.features.decay import COLDEST, SPAN
 from streams.features.deltas import DeltaBuilder
 from streams.features.errors import FenceUnreadable, OffsetsOutOfOrder, SinkUnavailable
 from streams.features.model import HeatCap, Lifetimes, Signals, Sizes
+from streams.features.watermark import Closing
 
 log = structlog.get_logger()
 
-PARTS: Final = ("prelude.lua", "sessions.lua", "hot.lua", "apply.lua")
-SCRIPT: Final = "\n".join(resources.files("streams.features").joinpath(part).read_text() for part in PARTS)
+PARTS: Final = ("common.lua", "ending.lua", "prelude.lua", "sessions.lua", "hot.lua", "apply.lua")
+CLOSE_PARTS: Final = ("common.lua", "ending.lua", "close.lua")
+SCRIPT, CLOSE_SCRIPT = (
+    "\n".join(resources.files("streams.features").joinpath(part).read_text() for part in parts)
+    for parts in (PARTS, CLOSE_PARTS)
+)
 MAX_SCRIPT_EVENTS: Final = 3000  # Lua's unpack gives about 8,000 values, and a session's HSET takes two an action
 MAX_ROUNDS: Final = 10  # answers `again` for one script; each other partition's worker can cause one more
 
@@ -56,10 +62,14 @@ REFUSALS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The batch is in Redis. `events` were applied by this call, `duplicates` had been seen before."""
+    """The batch is in Redis. `events` were applied by this call, `duplicates` had been seen before.
+
+    `to_close`: the partition has sessions to close, or summaries of such to ship.
+    """
 
     events: int
     duplicates: int = 0
+    to_close: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,10 @@ class _Found:
     epoch: int
     offset: int | None
 
+    @property
+    def place(self) -> tuple[int, int] | None:
+        return None if self.offset is None else (self.epoch, self.offset)
+
 
 @dataclass(frozen=True, slots=True)
 class _Again:
@@ -109,7 +123,8 @@ class RedisFeatureSink:
     """Writes batches of accepted events to Redis. One instance serves all tenants and partitions of a worker.
 
     `signals` gives a scenario's session gap and half-life; `max_events` and `max_users` cut a batch so that no
-    script holds Redis for longer than about 20 ms. `shadow`: writes the tenants' shadows instead (streams/replay).
+    script holds Redis for longer than about 20 ms. `closing` says when sessions end. `shadow`: writes the tenants'
+    shadows instead (streams/replay), whose sessions end without a summary.
     """
 
     def __init__(
@@ -122,6 +137,7 @@ class RedisFeatureSink:
         lifetimes: Lifetimes | None = None,
         sizes: Sizes | None = None,
         cap: HeatCap | None = None,
+        closing: Closing | None = None,
         clock: Clock = system_clock,
         max_events: int = 1000,
         max_users: int = 500,
@@ -137,10 +153,12 @@ class RedisFeatureSink:
         self._sizes = sizes or Sizes()
         self._cap = cap or HeatCap()
         self._clock = clock
-        self._settings = _pack_settings(lifetimes or Lifetimes(), self._sizes, self._cap)
+        self.closing = closing or Closing()
+        self._settings = _pack_settings(lifetimes or Lifetimes(), self._sizes, self._cap, summaries=not shadow)
         self._max_events = max_events
         self._max_users = max_users
         self._script = redis.register_script(SCRIPT)
+        self._close_script = redis.register_script(CLOSE_SCRIPT)
 
     async def fence(self, tenant: str, partition: int) -> tuple[int, int] | None:
         """(epoch, last applied raw offset) of a partition, None where nothing was applied yet.
@@ -150,8 +168,25 @@ class RedisFeatureSink:
         key = self._fence_key(tenant)
         with _redis_errors(tenant, key, partition):
             value = await self._redis.hget(key, str(partition))
-        found = self._parse_fence(tenant, partition, cast(bytes, value or b""))
-        return None if found.offset is None else (found.epoch, found.offset)
+        return self._parse_fence(tenant, partition, cast(bytes, value or b"")).place
+
+    async def fences(self, partitions: Mapping[str, Sequence[int]]) -> dict[tuple[str, int], tuple[int, int] | None]:
+        """(tenant, partition) -> what `fence` says, all in one request, a command a tenant.
+
+        A fence that cannot be read is left out, as are those of a node of a cluster that is away. Raises
+        SinkUnavailable.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        for tenant, numbers in partitions.items():
+            pipeline.hmget(self._fence_key(tenant), [str(number) for number in numbers])
+        with _redis_errors("(any)", self._fence_key("(any)"), -1):
+            answers = await pipeline.execute(raise_on_error=False)
+        found = {}
+        for (tenant, numbers), values in zip(partitions.items(), answers, strict=True):
+            for number, value in zip(numbers, values if isinstance(values, list) else (), strict=False):
+                with suppress(FenceUnreadable):
+                    found[tenant, number] = self._parse_fence(tenant, number, value or b"").place
+        return found
 
     async def apply(
         self,
@@ -170,7 +205,12 @@ class RedisFeatureSink:
         """
         _check_offsets(expected_offset, last_offset, events)
         builder = DeltaBuilder(
-            tenant, self._signals, self._clock(), recent=self._sizes.recent, window_ms=self._cap.window_ms
+            tenant,
+            self._signals,
+            self._clock(),
+            recent=self._sizes.recent,
+            window_ms=self._cap.window_ms,
+            closing=self.closing,
         )
         left = _first_of_each_id(events)
         done = Applied(0, len(events) - len(left))
@@ -180,7 +220,7 @@ class RedisFeatureSink:
             target = cut[-1].offset if len(cut) < len(left) else last_offset
             outcome = await self._apply_cut(_Place(tenant, partition, epoch, position), target, cut, builder)
             if isinstance(outcome, Applied):
-                done = Applied(done.events + outcome.events, done.duplicates + outcome.duplicates)
+                done = _sum(done, outcome)
                 position = target
             elif outcome.epoch > epoch:
                 metrics.FENCE_REPAIRS.labels(self._consumer, "zombie").inc()
@@ -214,16 +254,17 @@ class RedisFeatureSink:
             answer = await self._run(place, target, deltas.blob if deltas else b"")
             if isinstance(answer, _Found):
                 return answer
-            if answer is None or deltas is None:
-                return Applied(len(events), duplicates)
+            if isinstance(answer, bool):
+                return Applied(len(events), duplicates, answer)
+            assert deltas is not None, "only events can be asked for again"
             split |= {deltas.users[user - 1] for user in answer.split}
             dropped = set(answer.duplicates)
             duplicates += len(dropped)
             events = [event for place_, event in enumerate(events, 1) if place_ not in dropped]
         raise SinkUnavailable(place.tenant, f"others changed what {MAX_ROUNDS} scripts had found")
 
-    async def _run(self, place: _Place, target: int, blob: bytes) -> _Found | _Again | None:
-        """One call of the script; None means applied."""
+    async def _run(self, place: _Place, target: int, blob: bytes) -> _Found | _Again | bool:
+        """One call of the script; a boolean means applied, and says whether there are sessions to close."""
         key = self._fence_key(place.tenant)
         expected = "" if place.expected is None else place.expected
         where = (self._keys(place.tenant).prefix, place.tenant, place.partition, place.epoch, expected, target)
@@ -235,14 +276,36 @@ class RedisFeatureSink:
             return self._parse_fence(place.tenant, place.partition, rest[0])
         if answer == b"again":
             return _Again(*rest)
-        capped, left_out, *deleted = rest
+        capped, left_out, late, to_close, *deleted = rest
         if capped:
             metrics.HEAT_CAPPED.labels(place.tenant).inc(capped)
         if left_out:
             metrics.HOT_LEFT_OUT.labels(place.tenant).inc(left_out)
+        if late:
+            metrics.LATE_EVENTS.labels(place.tenant).inc(late)
         if deleted:
             log.warning("wrong_type_keys_deleted", tenant=place.tenant, keys=[name.decode() for name in deleted])
-        return None
+        return bool(to_close)
+
+    async def close_sessions(
+        self, tenant: str, partition: int, epoch: int, *, mark: int = 0, shipped: str = "", most: int = 500
+    ) -> Closed | None:
+        """Close up to `most` sessions of the partition that its watermark has passed, and read its outbox.
+
+        The watermark is moved to `mark`, ms, at least; summaries up to the id `shipped` leave the outbox. A retry is
+        harmless: a session is closed once. None where nothing was applied yet, or a later epoch owns the partition.
+        Raises SinkUnavailable and FenceUnreadable.
+        """
+        key = self._fence_key(tenant)
+        args = (self._keys(tenant).prefix, tenant, partition, epoch, mark, id_behind(shipped), most, self._settings)
+        with _redis_errors(tenant, key, partition):
+            answer, *rest = await self._close_script(keys=[key], args=args)
+        if answer == b"fence":
+            self._parse_fence(tenant, partition, rest[0])
+            return None
+        closed = parse_closed(rest)
+        metrics.SESSIONS_CLOSED.labels(tenant).inc(closed.sessions)
+        return closed
 
     def _keys(self, tenant: str) -> KeySpace:
         return KeySpace(tenant, cluster=self._cluster, shadow=self._shadow)
@@ -257,6 +320,10 @@ class RedisFeatureSink:
         if not (epoch.isdecimal() and offset.isdecimal()):
             raise FenceUnreadable(self._fence_key(tenant), partition, value.decode(errors="replace"))
         return _Found(int(epoch), int(offset))
+
+
+def _sum(one: Applied, other: Applied) -> Applied:
+    return Applied(one.events + other.events, one.duplicates + other.duplicates, one.to_close or other.to_close)
 
 
 def _check_offsets(expected_offset: int | None, last_offset: int, events: Sequence[Event]) -> None:
@@ -284,10 +351,11 @@ def _is_within(found: int | None, position: int | None, last_offset: int, events
     return found > position
 
 
-def _pack_settings(lifetimes: Lifetimes, sizes: Sizes, cap: HeatCap) -> bytes:
-    """What the script reads as `settings`, by name."""
+def _pack_settings(lifetimes: Lifetimes, sizes: Sizes, cap: HeatCap, *, summaries: bool) -> bytes:
+    """What the scripts read as `settings`, by name."""
     heat = {"user_weight": cap.weight, "user_items": cap.items, "window_s": 2 * cap.window_ms // 1000}
-    return msgspec.msgpack.encode(asdict(lifetimes) | asdict(sizes) | heat | {"span": SPAN, "coldest": COLDEST})
+    decay = {"span": SPAN, "coldest": COLDEST}
+    return msgspec.msgpack.encode(asdict(lifetimes) | asdict(sizes) | heat | decay | {"summaries": summaries})
 
 
 @contextmanager

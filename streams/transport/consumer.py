@@ -1,7 +1,7 @@
 """The consumer: fetches become batches, acknowledgements become commits, assignments become seeks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from streams.transport.ledger import Ledger
 from streams.transport.options import options_of
 from streams.transport.placing import Placer
 from streams.transport.thread import ConsumerThread
+from streams.transport.view import Standing, View
 
 log = structlog.get_logger()
 
@@ -47,6 +48,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
         self.options = options_of(transport.app)
         self.ledger = Ledger(self.options.tenant_of)
         super().__init__(*args, **kwargs)
+        self.view = View(self)
         self._left = Left()
         self._placer = Placer(self._thread, self.options, lambda tp: self.resume_partitions({tp}), self.crash)
 
@@ -92,6 +94,12 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
     def is_ours(self, batch: Batch) -> bool:
         """Whether the batch's partition is still ours, in the same generation, and was not moved since."""
         return batch.epoch == self.app.consumer_generation_id and batch.place == self._thread.places.get(batch.tp)
+
+    def set_aside(self, batch: Batch) -> None:
+        """The batch fails and is tried again: meanwhile it counts as none of its tenant's work."""
+        if self.is_ours(batch):
+            self.ledger.set_aside(batch.tp)
+            self._thread.wake()
 
     def is_current(self, batch: Batch) -> bool:
         """Whether work on the batch may begin: it is ours, and no rebalance is being prepared."""
@@ -156,6 +164,19 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
     def placed(self) -> asyncio.Event:
         """Set while every assigned partition has been put where its sink wants it."""
         return self._placer.placed
+
+    @property
+    def unplaced(self) -> set[TP]:
+        """Partitions that are not read yet, or are held."""
+        return self._placer.unplaced
+
+    async def standings(self) -> Mapping[TP, Standing]:
+        """See `View.standings`."""
+        return await self._thread.standings()
+
+    async def ends(self, tps: Collection[TP]) -> Mapping[TP, int]:
+        """See `View.ends`."""
+        return await self._thread.ends(tps)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish what was handed out, commit, and only then forget (Faust forgets first)."""

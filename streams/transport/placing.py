@@ -59,6 +59,11 @@ class Placer:
         log.warning("log_restarted", topic=tp.topic, partition=tp.partition, first_offset=first_offset)
         self._run(self._place_anew(tp, epoch))
 
+    @property
+    def unplaced(self) -> set[TP]:
+        """The partitions that wait for their place, or are held."""
+        return self._pending | self.held
+
     def stop(self) -> None:
         """Nothing is assigned any more."""
         for task in self._tasks:

@@ -6,7 +6,7 @@ with it in the same step as it is taken from aiokafka's buffer; so a label tells
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -16,15 +16,17 @@ from aiokafka.consumer.fetcher import Fetcher, FetchError
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
+from mode.utils.futures import maybe_async
 
 from streams.transport.assigning import KeepingAssignor
 from streams.transport.batch import Record
 from streams.transport.fairness import FairShares, Taken
+from streams.transport.leaving import CLOSING_S, LEAVING_S, bounded, leave_and_close
 from streams.transport.options import options_of
+from streams.transport.view import Standing
 
 log = structlog.get_logger()
 
-CLOSING_S = 2.0
 BUSY_FETCH_WAIT_MS = 10
 
 
@@ -80,13 +82,32 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
         # backlog would delay every other by that long.
         self._ensure_consumer()._fetcher._prefetch_backoff = 0
 
-    async def on_thread_stop(self) -> None:
-        """Leave the group, within bounds: with Kafka away aiokafka may wait, raise or cancel, and Faust then hangs."""
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What `fun` answers in the thread. At once: Faust's queue has two workers, one for the fetch, and one answer
+        that Kafka is slow to give would take the other. Raises RuntimeError once the thread has ended."""
+
+        async def call() -> Any:
+            return await maybe_async(fun(*args, **kwargs))
+
+        calling = call()
         try:
-            async with asyncio.timeout(CLOSING_S):
-                await super().on_thread_stop()
-        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
-            log.warning("leave_failed", group=self.app.conf.id, error=repr(error))
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(calling, self.thread_loop))
+        except RuntimeError:
+            calling.close()
+            raise
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group, within bounds: where this failed or hung, so would the app."""
+        await bounded(super(AIOKafkaConsumerThread, self).on_thread_stop(), LEAVING_S, "calls_abandoned")
+        if self._consumer is not None:
+            await leave_and_close(self._consumer)
+
+    async def _gather_remaining_tasks(self) -> None:
+        """Faust's last step, before it closes the loop; a task that swallows its cancellation is left behind."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait({asyncio.gather(*tasks, return_exceptions=True)}, timeout=CLOSING_S)
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Subscribe to the app's pattern where it has one, else to `topics`, those that its agents name."""
@@ -214,6 +235,28 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
         if committed is not None:
             return int(committed)
         return int((await consumer.beginning_offsets([tp]))[tp])
+
+    async def standings(self) -> Mapping[TP, Standing]:
+        """See `View.standings`."""
+        found: Mapping[TP, Standing] = await self.call_thread(self._standings)
+        return found
+
+    async def _standings(self) -> Mapping[TP, Standing]:
+        subscription = self._ensure_consumer()._subscription.subscription
+        if subscription is None or subscription.assignment is None:
+            return {}
+        # The consumer's own face asks at every call whether the partition is assigned, at five times the cost.
+        states = ((tp, subscription.assignment.state_value(tp)) for tp in subscription.assignment.tps)
+        return {
+            TP(*tp): Standing(state.position, max(state.position, state.highwater), state.timestamp)
+            for tp, state in states
+            if state.highwater is not None and state.has_valid_position
+        }
+
+    async def ends(self, tps: Collection[TP]) -> Mapping[TP, int]:
+        """See `View.ends`."""
+        found = await self.call_thread(self._ensure_consumer().end_offsets, [TopicPartition(*tp) for tp in tps])
+        return {TP(*tp): end for tp, end in found.items()}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit what still exists and is still ours; a commit that fails is tried again with the next one."""

@@ -67,6 +67,7 @@ class FakeConsumer:
     current: bool = True
     full: list[TP] = field(default_factory=list)
     dropped: list[TP] = field(default_factory=list)
+    aside: list[TP] = field(default_factory=list)
     sought: list[tuple[TP, int]] = field(default_factory=list)
 
     def is_current(self, batch: Batch) -> bool:
@@ -74,6 +75,9 @@ class FakeConsumer:
 
     def is_ours(self, batch: Batch) -> bool:
         return self.current
+
+    def set_aside(self, batch: Batch) -> None:
+        self.aside.append(batch.tp)
 
     def on_buffer_full(self, tp: TP) -> None:
         self.full.append(tp)

@@ -1,6 +1,7 @@
 """The features' step against a sink that answers as it is told."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -18,12 +19,18 @@ ACME = TP("user-behaviors-acme", 0)
 
 class FakeSink:
     def __init__(self, fence: tuple[int, int] | None, *outcomes: Outcome) -> None:
-        self._fence = fence
+        self.held = fence
+        self.answering = asyncio.Event()
+        self.answering.set()
         self._outcomes = list(outcomes)
         self.calls: list[tuple[Any, ...]] = []
 
     async def fence(self, tenant: str, partition: int) -> tuple[int, int] | None:
-        return self._fence
+        return self.held
+
+    async def fences(self, partitions: Mapping[str, Sequence[int]]) -> dict[tuple[str, int], tuple[int, int] | None]:
+        await self.answering.wait()
+        return {(tenant, number): self.held for tenant, numbers in partitions.items() for number in numbers}
 
     async def apply(
         self,
@@ -78,6 +85,58 @@ async def test_a_group_that_counts_from_one_again_is_no_zombie() -> None:
     await step.where([ACME], 1)
     await step.process(batch_of(FakeRecord(42, b"ann")))
     assert sink.calls[0][2] == 57
+
+
+@pytest.mark.parametrize(("held", "read_on"), [(None, 0), ((1, 7), 8), ((1, 40), 41)])
+async def test_a_fence_that_went_back_says_where_to_read_again(held: tuple[int, int] | None, read_on: int) -> None:
+    sink = FakeSink((1, 41))
+    step = FeaturesStep(sink, FakeJudge())
+    await step.where([ACME], 1)
+    assert await step.lost([ACME]) == {}
+    sink.held = held
+    assert await step.lost([ACME, TP(ACME.topic, 1)]) == {ACME: read_on}
+
+
+@pytest.mark.parametrize("held", [(1, 50), (2, 41), (2, 7)])
+async def test_a_fence_that_a_later_owner_moved_is_no_loss(held: tuple[int, int]) -> None:
+    sink = FakeSink((1, 41))
+    step = FeaturesStep(sink, FakeJudge())
+    await step.where([ACME], 1)
+    sink.held = held
+    assert await step.lost([ACME]) == {}
+
+
+async def test_a_fence_that_was_read_before_a_batch_was_written_says_nothing() -> None:
+    sink = FakeSink((1, 41))
+    step = FeaturesStep(sink, FakeJudge())
+    await step.where([ACME], 1)
+    sink.held = None
+    sink.answering.clear()
+    looking = asyncio.ensure_future(step.lost([ACME]))
+    await asyncio.sleep(0)
+    await step.process(batch_of(FakeRecord(42, b"ann")))
+    sink.answering.set()
+    assert await looking == {}
+
+
+async def test_a_partition_that_was_moved_back_is_written_behind_what_redis_has_by_then() -> None:
+    sink = FakeSink((1, 41))
+    step = FeaturesStep(sink, FakeJudge())
+    await step.where([ACME], 1)
+    sink.held = (1, 5)  # less than what `lost` saw
+    assert await step.process(batch_of(FakeRecord(8, b"ann"))) == 6
+    await step.process(batch_of(FakeRecord(6, b"ann")))
+    assert sink.calls == [("acme", 0, 1, 5, 6, [6])]
+
+
+async def test_a_partition_that_was_moved_back_and_belongs_to_another_is_left_alone() -> None:
+    sink = FakeSink((1, 41))
+    step = FeaturesStep(sink, FakeJudge())
+    await step.where([ACME], 1)
+    sink.held = (2, 5)
+    with pytest.raises(PartitionLostError):
+        await step.process(batch_of(FakeRecord(8, b"ann")))
+    assert sink.calls == []
 
 
 async def test_a_tenant_most_of_whose_events_are_rejected_waits_in_front_of_the_sink() -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from types import SimpleNamespace
-from typing import Any
 
 from faust.types import TP
 
@@ -11,11 +9,10 @@ from schemas.lag import Lag, LagBoard, Reading
 from schemas.topics import raw_topic, rejected_topic, summaries_topic, validated_topic
 from streams.app import StreamApp, lanes_app
 from streams.config import StreamConfig
-from streams.lag import Fetching, in_flight, readings, with_lag
+from streams.lag import Fetching, behind, readings, with_lag
 from streams.steps import Step
-from streams.transport import Batch
 from tests.factories import NOON
-from tests.streams.fakes import FakeConsumer, make_batch
+from tests.streams.fakes import make_batch
 from tests.streams.live import Recorder, admin_client, fill, make_config, make_topic, worker
 
 WAIT_S = 20
@@ -28,26 +25,15 @@ def test_what_is_in_flight_is_not_processed() -> None:
     assert found == {ACME: Reading("acme", 40, 60, NOON), TP(ACME.topic, 1): Reading("acme", 7, 9)}
 
 
+def test_a_partition_read_to_its_end_is_behind_while_a_batch_is_at_work() -> None:
+    fetching = {ACME: Fetching(60, 60), TP(ACME.topic, 1): Fetching(9, 9), TP(ACME.topic, 2): Fetching(8, 9)}
+    assert behind(fetching, {ACME: make_batch([59])}).keys() == {ACME, TP(ACME.topic, 2)}
+
+
 def test_the_topics_of_a_tenant_are_one_tenants() -> None:
     topics = [make("acme") for make in (raw_topic, validated_topic, rejected_topic, summaries_topic)]
     found = readings({TP(topic, 0): Fetching(1, 2) for topic in [*topics, "tracking-config-changes"]}, {})
     assert [reading.tenant for reading in found.values()] == ["acme"] * 4
-
-
-def holding(*batches: Batch, current: bool = True) -> Any:
-    consumer: Any = FakeConsumer(current=current)
-    consumer.unacked = [SimpleNamespace(value=batch) for batch in batches]
-    return consumer
-
-
-def test_the_oldest_batch_that_is_not_done_counts() -> None:
-    done, oldest, newest = make_batch([1]), make_batch([2]), make_batch([3])
-    done.processed = True
-    assert in_flight(holding(newest, done, oldest)) == {ACME: oldest}
-
-
-def test_a_batch_of_another_place_or_generation_counts_no_more() -> None:
-    assert in_flight(holding(make_batch([2]), current=False)) == {}
 
 
 def reporting(config: StreamConfig, step: Step, board: LagBoard) -> StreamApp:
