@@ -66,6 +66,9 @@ HEAT_CAPPED = Counter(
 HOT_LEFT_OUT = Counter(
     "millrace_hot_left_out_events", "Events left out of a hot list, as its tenant has as many as it may", ["tenant"]
 )
+LATE_EVENTS = Counter("millrace_late_events", "Events that came too late for their user's session", ["tenant"])
+SESSIONS_CLOSED = Counter("millrace_sessions_closed", "Sessions closed without another event of their user", ["tenant"])
+SUMMARIES_SHIPPED = Counter("millrace_summaries_shipped", "Session summaries written to Kafka", ["tenant"])
 ROWS_INSERTED = Counter("millrace_rows_inserted", "Rows inserted into ClickHouse", ["table"])
 
 # Recommendations.

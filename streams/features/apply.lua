@@ -22,9 +22,9 @@ do
     local runs_at = at + 2 + recents
     local key = prefix .. 'user:session:' .. encode_id(user)
     local counted, behind = survey(runs_at + 1, users[runs_at])
-    local session = plan_session(key, runs_at + 1, users[runs_at], counted)
+    local session, before = plan_session(key, runs_at + 1, users[runs_at], counted)
     if session then
-      plans[place] = {user, key, session, at + 2, recents}
+      plans[place] = {user, key, session, at + 2, recents, before}
     else
       to_split[#to_split + 1] = place
       plans[place] = false
@@ -53,14 +53,15 @@ call('SADD', prefix .. 'seen:' .. generation, unpack(ids))
 call('EXPIRE', prefix .. 'seen:' .. generation, settings.seen_s)
 
 for _, plan in ipairs(plans) do
-  local user, key, session, at, n = unpack(plan)
-  write_session(user, key, session)
+  local user, key, session, at, n, before = unpack(plan, 1, 6)
+  write_sessions(user, key, session, before)
   local recent_key = prefix .. 'user:recent:' .. encode_id(user)
   local length = write('LPUSH', recent_key, unpack(users, at, at + n - 1))
   if length > settings.recent then call('LTRIM', recent_key, 0, settings.recent - 1) end
   if session.ttl or length == n then call('EXPIRE', recent_key, settings.recent_s) end
 end
 
+local to_close = write_open()
 write_lists()
 write_windows()
 do
@@ -72,4 +73,4 @@ do
     at = at + 2 + n
   end
 end
-return {'applied', capped, left_out, unpack(healed)}
+return {'applied', capped, left_out, late_events, to_close, unpack(healed)}

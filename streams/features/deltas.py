@@ -1,7 +1,8 @@
 """A batch of events of one tenant as the blob that `apply.lua` applies: flat arrays, one msgpack value.
 
 A *run* is what the script may apply to a session in one step: consecutive events of a user, in order of
-arrival, none older than the one before nor further from it than the session gap, which is the same for all.
+arrival, none older than the one before nor further from it than the session gap, which is the same for all, and
+no watermark between them by which the session had ended.
 Once the first event of a run has begun or joined a session the others join it too, so the result does not
 depend on where batches were cut. Only a run whose first event is late for the stored session must be looked
 at event by event: the script then names the user, and the batch is built again with that user `split`.
@@ -14,7 +15,7 @@ The blob is an array of nine:
 | items, tokens | the item ids, and each as JSON text; everything below names an item by its place, from 1 |
 | actions | the session's fields `a:<action>`, named by their place, from 1 |
 | categories | as JSON text, named by their place; `-i` is the catalogue's category of item i |
-| users | a user after the other: id; n, n entries of the recent list, oldest first; n, n runs. A run: first and last timestamp, gap, place of its first event in ids, events, dwell ms, device, scenario, experiment; n, n times action and count; n, n distinct items, newest first; n, n distinct categories, newest first |
+| users | a user after the other: id; n, n entries of the recent list, oldest first; n, n runs. A run: first and last timestamp, gap, place of its first event in ids, events, dwell ms, device, scenario, experiment, the batch's watermark at its first and at its last event; n, n times action and count; n, n distinct items, newest first; n, n distinct categories, newest first |
 | lists, heat | the hot lists: `hot_deltas.py` |
 | links | key without tenant; n, n items |
 """  # noqa: E501 (a table's row is one line)
@@ -30,6 +31,7 @@ from schemas.event import Event
 from schemas.keys import encode_id
 from streams.features.hot_deltas import HotDeltas
 from streams.features.model import DAY_MS, LINKS, MAX_DWELL_MS, ScenarioSignals, Signals
+from streams.features.watermark import Closing
 
 _pack = msgspec.msgpack.Encoder().encode
 _json = msgspec.json.Encoder().encode
@@ -44,13 +46,14 @@ class Deltas:
 
 
 class _Run:
-    __slots__ = ("events", "first_place", "gap_ms", "last_at")
+    __slots__ = ("events", "first_mark", "first_place", "gap_ms", "last_at", "last_mark")
 
-    def __init__(self, event: Event, place: int, gap_ms: int) -> None:
+    def __init__(self, event: Event, place: int, gap_ms: int, mark: int) -> None:
         self.events = [event]
         self.first_place = place
         self.gap_ms = gap_ms
         self.last_at = event.timestamp
+        self.first_mark = self.last_mark = mark
 
 
 class _Places(dict[str, int]):
@@ -73,13 +76,21 @@ class DeltaBuilder:
     """Builds the blobs of one tenant's batches with the scenarios' signals, and the time, as it was made."""
 
     def __init__(
-        self, tenant: str, signals: Signals, now_ms: int, *, recent: int = 100, window_ms: int = DAY_MS
+        self,
+        tenant: str,
+        signals: Signals,
+        now_ms: int,
+        *,
+        recent: int = 100,
+        window_ms: int = DAY_MS,
+        closing: Closing | None = None,
     ) -> None:
         self._tenant = tenant
         self._signals = signals
         self._now_ms = now_ms
         self._recent = recent
         self._window_ms = window_ms
+        self._closing = closing or Closing()
         self._known: dict[tuple[str, str], ScenarioSignals] = {}
 
     def build(self, events: Sequence[Event], *, split: frozenset[str] = frozenset()) -> Deltas:
@@ -113,19 +124,22 @@ class DeltaBuilder:
 
     def _runs_by_user(self, events: Sequence[Event], split: frozenset[str]) -> dict[str, list[_Run]]:
         runs: dict[str, list[_Run]] = {}
-        for place, event in enumerate(events, 1):
+        marks = self._closing.marks(events, self._now_ms)
+        for place, (event, mark) in enumerate(zip(events, marks, strict=True), 1):
             gap_ms = self.signals_of(event.scenario_id, event.scenario_type).session_gap_ms
             user, timestamp = event.user_id, event.timestamp
             of_user = runs.get(user)
             if of_user is None:
-                runs[user] = [_Run(event, place, gap_ms)]
+                runs[user] = [_Run(event, place, gap_ms, mark)]
                 continue
             run = of_user[-1]
-            if run.gap_ms == gap_ms and 0 <= timestamp - run.last_at <= gap_ms and user not in split:
+            last_at = run.last_at
+            is_near = run.gap_ms == gap_ms and 0 <= timestamp - last_at <= gap_ms and user not in split
+            if is_near and (mark - run.last_mark <= gap_ms or mark - last_at <= gap_ms):
                 run.events.append(event)
-                run.last_at = timestamp
+                run.last_at, run.last_mark = timestamp, mark
             else:
-                of_user.append(_Run(event, place, gap_ms))
+                of_user.append(_Run(event, place, gap_ms, mark))
         return runs
 
     def _user(self, user: str, runs: list[_Run], tables: "_Tables") -> list[Any]:
@@ -171,6 +185,8 @@ def _run(run: _Run, tables: _Tables) -> list[Any]:
         newest.context.device_type,
         newest.scenario_id,
         _experiment(events),
+        run.first_mark,
+        run.last_mark,
         len(counts),
         *chain.from_iterable([(tables.actions[action], count) for action, count in counts.items()]),
         len(items),

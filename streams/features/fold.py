@@ -2,68 +2,25 @@
 
 `fold` gives what Redis holds of one tenant after its events, in the order of their raw offsets (events of
 different partitions: in the order they were applied). `deltas.py` and `apply.lua` must come to the same,
-whatever the batches were. Lifetimes, the size of the hot lists and the forgetting of old event ids are not
-part of it: they depend on the clock, or on more events than a test has.
+whatever the batches were. Sessions are in `session_fold.py`. Lifetimes, the size of the hot lists and the forgetting
+of old event ids are not part of it: they depend on the clock, or on more events than a test has.
 
 Hot lists are plain exponential decay here, without landmarks: with each arrival every item's heat shrinks. Where
 events of one scenario disagree on its half-life (they have no config, and payloads of several templates), a batch
 goes by its first one's, which one event at a time cannot show.
 """
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
-
-import msgspec
 
 from schemas.event import Event
 from schemas.hot import CATEGORY, GLOBAL, GLOBAL_SHORT, SCENARIO, SCENARIO_SHORT
 from schemas.keys import encode_id
 from streams.features.decay import TENANT_HALF_LIFE_MS, short_half_life_ms
-from streams.features.model import BLOCKS, FOLLOWS, LINKS, MAX_DWELL_MS, HeatCap, Signals, Sizes
-
-T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Session:
-    """One user's current session; times in ms, lists newest first."""
-
-    session_id: str
-    started_at: int
-    last_at: int
-    events: int = 0
-    actions: Counter[str] = field(default_factory=Counter)
-    items: set[str] = field(default_factory=set)
-    recent_items: list[str] = field(default_factory=list)
-    recent_categories: list[str] = field(default_factory=list)
-    dwell_ms: int = 0
-    device: str = ""
-    scenario: str = ""
-    experiment: str = ""
-    late: int = 0
-
-    def as_hash(self) -> dict[str, str]:
-        """The fields of `user:session:{user}`."""
-        plain = {
-            "session_id": self.session_id,
-            "started_at": self.started_at,
-            "last_at": self.last_at,
-            "events": self.events,
-            "items": len(self.items),
-            "recent_items": json_text(self.recent_items),
-            "recent_categories": json_text(self.recent_categories),
-            "dwell_ms": self.dwell_ms,
-            "ctr": click_through(self.actions["click"], self.actions["impression"]),
-            "device": self.device,
-            "scenario": self.scenario,
-            "experiment": self.experiment,
-            "late": self.late,
-        }
-        counts = {f"a:{action}": count for action, count in self.actions.items() if count}
-        return {name: str(value) for name, value in (plain | counts).items()}
+from streams.features.model import BLOCKS, FOLLOWS, LINKS, HeatCap, Signals, Sizes
+from streams.features.session_fold import Session, Sessions, json_text
+from streams.features.watermark import Closing
 
 
 @dataclass(slots=True)
@@ -90,12 +47,54 @@ class HotList:
 class Content:
     """Everything Redis holds of one tenant's users and hot lists."""
 
-    sessions: dict[str, Session] = field(default_factory=dict)
+    all_sessions: Sessions = field(default_factory=Sessions)
     recents: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     hot: dict[str, HotList] = field(default_factory=dict)  # by key without tenant
     given: defaultdict[tuple[str, int], dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     follows: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     blocks: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    @property
+    def sessions(self) -> dict[str, Session]:
+        """user -> the current one."""
+        return self.all_sessions.current
+
+
+class Fold:
+    """Takes one tenant's events, one after the other; `content` is what Redis holds after them.
+
+    `catalogue` is item -> category.
+    """
+
+    def __init__(
+        self,
+        signals: Signals,
+        *,
+        catalogue: Mapping[str, str] | None = None,
+        sizes: Sizes | None = None,
+        cap: HeatCap | None = None,
+        closing: Closing | None = None,
+    ) -> None:
+        self._signals = signals
+        self._catalogue = catalogue or {}
+        self._sizes = sizes or Sizes()
+        self._cap = cap or HeatCap()
+        self._seen: set[str] = set()
+        self.content = Content(Sessions(closing or Closing()))
+
+    def add(self, event: Event) -> bool:
+        """Whether it counts: its id is a new one."""
+        if event.event_id in self._seen:
+            return False
+        self._seen.add(event.event_id)
+        content, sizes = self.content, self._sizes
+        category = event.category or self._catalogue.get(event.item_id)
+        gap_ms = self._signals(event.tenant_id, event.scenario_id, event.scenario_type).session_gap_ms
+        content.all_sessions.add(event, category, gap_ms, sizes)
+        fold_recent(content, event, sizes)
+        fold_hot(content, event, category, self._signals, sizes, self._cap)
+        fold_links(content, event)
+        return True
 
 
 def fold(
@@ -105,47 +104,14 @@ def fold(
     catalogue: Mapping[str, str] | None = None,
     sizes: Sizes | None = None,
     cap: HeatCap | None = None,
+    closing: Closing | None = None,
 ) -> Content:
-    """The content after `events` of one tenant. `catalogue` is item -> category."""
-    content, seen = Content(), set[str]()
+    """The content after `events` of one tenant, once all sessions are closed that the watermark has passed."""
+    folding = Fold(signals, catalogue=catalogue, sizes=sizes, cap=cap, closing=closing)
     for event in events:
-        if event.event_id in seen:
-            continue
-        seen.add(event.event_id)
-        category = event.category or (catalogue or {}).get(event.item_id)
-        fold_session(content, event, category, signals, sizes or Sizes())
-        fold_recent(content, event, sizes or Sizes())
-        fold_hot(content, event, category, signals, sizes or Sizes(), cap or HeatCap())
-        fold_links(content, event)
-    return content
-
-
-def fold_session(content: Content, event: Event, category: str | None, signals: Signals, sizes: Sizes) -> None:
-    """By event time: begins a session, or joins the current one, or is late for it."""
-    gap = signals(event.tenant_id, event.scenario_id, event.scenario_type).session_gap_ms
-    session = content.sessions.get(event.user_id)
-    if session is None or event.timestamp > session.last_at + gap:
-        session = Session(session_id_of(event), event.timestamp, event.timestamp)
-        content.sessions[event.user_id] = session
-    elif event.timestamp < session.started_at - gap:
-        session.late += 1
-        return
-    join(session, event, category, sizes)
-
-
-def join(session: Session, event: Event, category: str | None, sizes: Sizes) -> None:
-    session.started_at = min(session.started_at, event.timestamp)
-    session.last_at = max(session.last_at, event.timestamp)
-    session.events += 1
-    session.actions[event.action_type] += 1
-    session.items.add(event.item_id)
-    session.recent_items = to_front(session.recent_items, event.item_id, sizes.session_items)
-    if category:
-        session.recent_categories = to_front(session.recent_categories, category, sizes.session_categories)
-    session.dwell_ms += dwell_of(event)
-    session.device = event.context.device_type
-    session.scenario = event.scenario_id
-    session.experiment = experiment_of(event) or session.experiment
+        folding.add(event)
+    folding.content.all_sessions.close_passed()
+    return folding.content
 
 
 def fold_recent(content: Content, event: Event, sizes: Sizes) -> None:
@@ -210,30 +176,3 @@ def fold_links(content: Content, event: Event) -> None:
         content.follows[event.user_id].add(event.item_id)
     elif kind == BLOCKS:
         content.blocks[event.user_id].add(event.item_id)
-
-
-def session_id_of(first: Event) -> str:
-    """The id of the session that `first` begins: a replay makes the same one."""
-    seed = f"{first.tenant_id}|{first.user_id}|{first.event_id}".encode()
-    return "ses_" + hashlib.sha1(seed, usedforsecurity=False).hexdigest()[:16]
-
-
-def experiment_of(event: Event) -> str:
-    """`id/group`, "" for an event outside any experiment."""
-    return f"{event.experiment_id}/{event.experiment_group or ''}" if event.experiment_id else ""
-
-
-def dwell_of(event: Event) -> int:
-    return max(0, min(MAX_DWELL_MS, event.dwell_ms))
-
-
-def click_through(clicks: int, impressions: int) -> str:
-    return f"{clicks / impressions:.6g}" if impressions else "0"
-
-
-def to_front(newest_first: list[T], value: T, size: int) -> list[T]:
-    return [value, *(other for other in newest_first if other != value)][:size]
-
-
-def json_text(value: object) -> str:
-    return msgspec.json.encode(value).decode()

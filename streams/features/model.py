@@ -30,9 +30,13 @@ Signals = Callable[[str, str, str], ScenarioSignals]
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Seconds that a key outlives its last use; a session lives its gap longer."""
+    """Seconds that a key outlives its last use; a session that is closed, its closing.
+
+    An open session waits to be closed for `open_s` and its gap: as long as Kafka keeps events, should nobody work.
+    """
 
     session_s: int = 24 * 60 * 60
+    open_s: int = 7 * 24 * 60 * 60
     recent_s: int = 90 * 24 * 60 * 60
     seen_s: int = 24 * 60 * 60
     hot_s: int = 30 * 24 * 60 * 60
@@ -42,6 +46,7 @@ class Lifetimes:
 class Sizes:
     """How much each key holds. `seen` ids make a generation of remembered events, of which two are kept.
 
+    With `outbox` summaries that Kafka does not take a partition's sessions stay open.
     `hot` items stand in a hot list; a tenant has those of `hot_categories` categories and `hot_scenarios` scenarios.
     """
 
@@ -52,6 +57,7 @@ class Sizes:
     hot_categories: int = 1_000
     hot_scenarios: int = 1_000
     seen: int = 200_000
+    outbox: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)

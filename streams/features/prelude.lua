@@ -1,11 +1,12 @@
 -- Applies one blob of deltas.py to one tenant's keys and moves the fence of its partition, or changes nothing. The
--- script is prelude.lua, sessions.lua, hot.lua and apply.lua, one after the other.
+-- script is common.lua, ending.lua, prelude.lua, sessions.lua, hot.lua and apply.lua, one after the other.
 --
 -- KEYS[1]  fence hash of the consumer; all other keys are made from the prefix, which on a cluster holds the braces
 -- ARGV     1 prefix, 2 tenant, 3 partition, 4 epoch, 5 offset the fence must stand at ("" none yet), 6 offset to move
 --          it to, 7 blob ("" no events), 8 cmsgpack: the settings by name, see sink.py,
 --          9 prefix of the catalogue, which a shadow has not
 -- Answers  {'applied', events of which a user's cap left something out, events left out of a list that had no place,
+--           events too late for their user's session, 1 where there is work for close.lua,
 --           keys that had to be deleted, as they were of a wrong type}
 --          {'fence', the value found, or ''}                          another offset, or a later epoch
 --          {'again', places of events seen before, places of users to split}
@@ -15,13 +16,7 @@
 -- at the first of them, which is the fence; after it only a key of a wrong type can make a write fail. Such a key is
 -- no work of the platform: it is deleted and written anew.
 
-local fence_key, prefix, tenant, partition = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local epoch, expected, offset = ARGV[4], ARGV[5], ARGV[6]
-local call, pcall_redis, find, format, concat = redis.call, redis.pcall, string.find, string.format, table.concat
-
-if call('EXISTS', prefix .. 'features:held') == 1 then
-  return redis.error_reply('BUSY features of the tenant are held')
-end
+local expected, offset = ARGV[5], ARGV[6]
 
 -- The fence.
 local fence = call('HGET', fence_key, partition)
@@ -41,46 +36,10 @@ end
 if ARGV[7] == '' then
   local moved = move_fence()
   if type(moved) == 'table' and moved.err then return moved end
-  return {'applied', 0, 0}
+  return {'applied', 0, 0, 0, 0}
 end
 
 local ids, items, tokens, actions, category_tokens, users, lists, heat, links = unpack(cmsgpack.unpack(ARGV[7]))
-local settings = cmsgpack.unpack(ARGV[8])
-local healed = {}
-
-local function wrong_type(reply)
-  return type(reply) == 'table' and reply.err and find(reply.err, 'WRONGTYPE', 1, true)
-end
-
--- A read; a key of a wrong type reads as if it were not there, and is remembered.
-local wrong = {}
-local function read(command, key, ...)
-  local reply = pcall_redis(command, key, ...)
-  if wrong_type(reply) then
-    wrong[key] = true
-    return nil
-  end
-  if type(reply) == 'table' and reply.err then error(reply.err) end
-  return reply
-end
-
-local function write(command, key, ...)
-  local reply = pcall_redis(command, key, ...)
-  if wrong_type(reply) then
-    call('UNLINK', key)
-    healed[#healed + 1] = key
-    return call(command, key, ...)
-  end
-  if type(reply) == 'table' and reply.err then error(reply.err) end
-  return reply
-end
-
--- As schemas.keys.encode_id.
-local function encode_id(id)
-  if not find(id, '[%%:]') then return id end
-  return (string.gsub(string.gsub(id, '%%', '%%25'), ':', '%%3A'))
-end
-
 -- As msgspec writes a string in JSON.
 local short = {['"'] = '\\"', ['\\'] = '\\\\', ['\b'] = '\\b', ['\t'] = '\\t', ['\n'] = '\\n', ['\f'] = '\\f', ['\r'] = '\\r'}
 local function json_text(text)

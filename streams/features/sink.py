@@ -254,9 +254,8 @@ class RedisFeatureSink:
             answer = await self._run(place, target, deltas.blob if deltas else b"")
             if isinstance(answer, _Found):
                 return answer
-            if isinstance(answer, bool):
-                return Applied(len(events), duplicates, answer)
-            assert deltas is not None, "only events can be asked for again"
+            if isinstance(answer, bool) or deltas is None:
+                return Applied(len(events), duplicates, answer is True)
             split |= {deltas.users[user - 1] for user in answer.split}
             dropped = set(answer.duplicates)
             duplicates += len(dropped)

@@ -30,7 +30,10 @@ class Held:
 
 
 def parsed(session: dict[str, str]) -> dict[str, Any]:
-    return session | {name: msgspec.json.decode(session[name]) for name in JSON_FIELDS}
+    """Without its mark of being closed, which it has once somebody has looked."""
+    plain = session | {name: msgspec.json.decode(session[name]) for name in JSON_FIELDS}
+    plain.pop("closed", None)
+    return plain
 
 
 def held_by(content: Content) -> Held:
@@ -141,5 +144,8 @@ READERS = {
     "hot:landmarks": skip,
     "seen": skip,
     "fence": skip,
+    "sessions:open": skip,
+    "sessions:outbox": skip,
+    "watermarks": skip,
     **dict.fromkeys(("item", "items:new", "rec:cache", "rec:meta", "game:sim"), skip),
 }

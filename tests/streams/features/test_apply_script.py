@@ -15,6 +15,7 @@ from streams.features.model import DAY_MS, Lifetimes, Sizes
 from streams.features.sink import SCRIPT, Applied, RedisFeatureSink
 from tests.factories import NOON, make_event
 from tests.streams.features.redis_content import held_by, held_in
+from tests.streams.features.shipping import close_all
 from tests.streams.features.traffic import MINUTE, new_tenant, signals
 
 
@@ -64,6 +65,9 @@ KINDS_AND_IDS = [
     ("hot:global_short", ()),
     ("hot:landmarks", ()),
     ("user:heat", ("u1", str(NOON // DAY_MS))),
+    ("sessions:open", ("0",)),
+    ("sessions:outbox", ("0",)),
+    ("watermarks", ()),
     ("seen", ("0",)),
     ("seen", ("1",)),
     ("seen", ("current",)),
@@ -88,6 +92,7 @@ async def test_a_key_of_a_wrong_type_is_made_anew_and_the_batch_applied_whole(
     ]
     sink = RedisFeatureSink(redis_client, signals)
     assert await sink.apply(tenant, 0, 1, None, 2, events) == Applied(3)
+    await close_all(sink, tenant)
     expected = fold(events, signals=signals, catalogue={"i9": "slots"})
     assert await held_in(redis_client, tenant) == held_by(expected)
 
@@ -147,7 +152,7 @@ async def test_a_hot_list_keeps_its_hottest_items(redis_client: Redis) -> None:
 
 async def test_keys_live_as_long_as_the_settings_say(redis_client: Redis) -> None:
     tenant = new_tenant()
-    sink = RedisFeatureSink(redis_client, signals, lifetimes=Lifetimes(session_s=100, recent_s=50))
+    sink = RedisFeatureSink(redis_client, signals, lifetimes=Lifetimes(open_s=100, recent_s=50))
     await sink.apply(tenant, 0, 1, None, 0, [an_event(tenant, 0)])
     session = 30 * 60 + 100
     assert session - 5 < await redis_client.ttl(f"{tenant}:user:session:u1") <= session

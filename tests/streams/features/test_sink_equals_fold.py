@@ -9,11 +9,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from schemas.event import Event
 from schemas.keys import KeySpace
+from streams.features.closing import Summary
 from streams.features.errors import SinkUnavailable
-from streams.features.fold import fold
+from streams.features.fold import Content, fold
 from streams.features.model import HeatCap, Lifetimes, Sizes
 from streams.features.sink import Applied, FenceMoved, RedisFeatureSink
-from tests.streams.features.redis_content import held_by, held_in
+from tests.streams.features.redis_content import held_by, held_in, ranked
+from tests.streams.features.shipping import as_ended, close_all, in_any_order
 from tests.streams.features.traffic import CATALOGUE, new_tenant, numbered, signals, traffic
 
 MAX_FAULTS = 30
@@ -23,6 +25,7 @@ LONG_LIVED = Lifetimes(hot_s=10**9)  # the specification knows no lifetimes, and
 borders = st.lists(st.integers(0, 80), max_size=8)
 faults = st.lists(st.sampled_from(("none", "none", "none", "not sent", "answer lost")), max_size=MAX_FAULTS)
 replays = st.lists(st.integers(0, 8), max_size=4)
+closings = st.sets(st.integers(0, 8))
 
 
 class FlakyRedis(Redis):
@@ -77,14 +80,15 @@ async def fill_catalogue(redis: Redis, tenant: str) -> None:
         await redis.hset(KeySpace(tenant).key("item", item), "category", category)
 
 
-@settings(deadline=None, max_examples=300)
-@given(traffic(), borders, faults, replays, st.integers(1, 9), st.integers(1, 4))
+@settings(deadline=None, max_examples=150)
+@given(traffic(), borders, faults, replays, closings, st.integers(1, 9), st.integers(1, 4))
 async def test_redis_holds_what_the_specification_says(
     redis_client: Redis,
     events: list[Event],
     cuts: list[int],
     faults: list[str],
     replays: list[int],
+    closings: set[int],
     max_events: int,
     max_users: int,
 ) -> None:
@@ -93,6 +97,7 @@ async def test_redis_holds_what_the_specification_says(
     await fill_catalogue(redis_client, tenant)
     sink = make_sink(FlakyRedis(redis_client, faults), max_events=max_events, max_users=max_users)
     worker = Worker(sink, tenant, events, cuts)
+    shipped: list[Summary] = []
 
     for batch, (_, last, _) in enumerate(worker.batches):
         assert isinstance(await worker.apply(batch), Applied)
@@ -100,9 +105,24 @@ async def test_redis_holds_what_the_specification_says(
             if earlier < batch:
                 assert await worker.apply(earlier) == FenceMoved(last)
         assert await sink.fence(tenant, 0) == (1, last)
+        if batch in closings:
+            shipped += await close_all(make_sink(redis_client), tenant)
 
+    shipped += await close_all(make_sink(redis_client), tenant)
     expected = fold(events, signals=signals, catalogue=CATALOGUE, sizes=SMALL, cap=CAP)
     assert await held_in(redis_client, tenant) == held_by(expected)
+    assert in_any_order(as_ended(shipped)) == in_any_order(expected.all_sessions.ended)
+    assert await open_in(redis_client, tenant) == open_by(expected)
+
+
+async def open_in(redis: Redis, tenant: str) -> dict[str, float]:
+    """user -> when the session can be closed."""
+    found = await ranked(redis, KeySpace(tenant).key("sessions:open", "0"))
+    return {user.decode(): closes_at for user, closes_at in found}
+
+
+def open_by(content: Content) -> dict[str, float]:
+    return {user: session.closes_at for user, session in content.sessions.items() if not session.closed}
 
 
 @settings(deadline=None, max_examples=50)
@@ -113,13 +133,17 @@ async def test_two_partitions_of_a_tenant_add_up_to_one(
     """Producers partition one key differently: both partitions hold events of the same users."""
     tenant = new_tenant()
     events, others = numbered(first, tenant), numbered(second, tenant)
+    for event in others:
+        event.partition = 1
     sink = make_sink(redis_client)
     await fill_catalogue(redis_client, tenant)
     await sink.apply(tenant, 0, 1, None, 1000, events)
-    await sink.apply(tenant, 1, 7, None, 1000, others)
+    await sink.apply(tenant, 1, 1, None, 1000, others)
+    shipped = [*await close_all(sink, tenant, 0), *await close_all(sink, tenant, 1)]
 
     expected = fold([*events, *others], signals=signals, catalogue=CATALOGUE, sizes=SMALL, cap=CAP)
     assert await held_in(redis_client, tenant) == held_by(expected)
+    assert in_any_order(as_ended(shipped)) == in_any_order(expected.all_sessions.ended)
 
 
 @settings(deadline=None, max_examples=50)
