@@ -5,17 +5,23 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 from faust.types import TP
 
 from schemas.metrics import PARTITIONS_HELD
 from schemas.topics import raw_topic
+from streams.app import lanes_app, run_worker
+from streams.config import StreamConfig
 from streams.transport import Batch
+from streams.transport.thread import ConsumerThread
 from tests.streams.live import (
     Recorder,
     admin_client,
@@ -113,6 +119,59 @@ async def test_an_agent_that_fails_gets_the_same_batch_again(kafka: str, tenant:
     assert step.offsets(0) == list(range(50))
 
 
+async def test_a_partition_whose_batch_fails_holds_up_no_other_of_its_tenant(kafka: str, tenant: str) -> None:
+    topic, step = raw_topic(tenant), Poisoned(tenant)
+    await make_topic(kafka, topic)
+    await fill(kafka, topic, 2000)
+    async with running(make_config(kafka, max_batch_records=100), step):
+        await step.wait_for(2000)
+        assert step.offsets(0) == list(range(2000))
+        step.poisoned = False
+        await step.wait_for(4000)
+    assert step.offsets(1) == list(range(2000))
+
+
+async def test_a_partition_that_kafka_says_nothing_of_holds_up_no_other(
+    kafka: str, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, step, config = raw_topic(tenant), Recorder(tenant), make_config(kafka)
+    await make_topic(kafka, topic)
+    await fill(kafka, topic, 10)
+    asked, loop, original = asyncio.Event(), asyncio.get_running_loop(), ConsumerThread._start_offset
+
+    async def start_offset(thread: ConsumerThread, tp: TopicPartition) -> int:
+        if tp == TopicPartition(topic, 1):
+            loop.call_soon_threadsafe(asked.set)
+            await asyncio.sleep(3600)
+        return await original(thread, tp)
+
+    monkeypatch.setattr(ConsumerThread, "_start_offset", start_offset)
+    async with starting(config, step):
+        await asked.wait()
+        await step.wait_for(10)
+        assert step.offsets(0) == list(range(10))
+        await _until(lambda: _is_committed(kafka, config.group("judge"), topic, {0: 10}))
+
+
+async def test_a_member_that_is_stopped_while_it_joins_holds_up_nobody(kafka: str, tenant: str) -> None:
+    """The one that stays is slow to join again, so the other still waits for it when it is stopped."""
+    topic, config = raw_topic(tenant), make_config(kafka, session_timeout_s=120.0, drain_timeout_s=5.0)
+    stays = Recorder(tenant)
+    await make_topic(kafka, topic)
+    async with running(config, stays):
+        await fill(kafka, topic, 10)
+        await stays.wait_for(20)
+        stays.gates[1].clear()
+        await fill(kafka, topic, 10)
+        await stays.wait_for(30)
+        async with starting(config, Recorder(tenant)):
+            await _until(lambda: _group_is(kafka, config.group("judge"), "PreparingRebalance"))
+        stays.gates[1].set()
+        await fill(kafka, topic, 10)
+        await stays.wait_for(60)
+    assert stays.offsets(0) == stays.offsets(1) == list(range(30))
+
+
 async def test_a_new_tenant_is_consumed_within_five_seconds(kafka: str, tenant: str) -> None:
     step = Recorder(tenant)
     async with running(make_config(kafka, discovery_interval_s=2.0), step):
@@ -146,15 +205,14 @@ async def test_a_log_that_began_anew_is_held_until_the_sink_gives_way(kafka: str
     for name in (tenant, other):
         await make_topic(kafka, raw_topic(name), partitions=1)
     await fill(kafka, topic, 10, partitions=1)
-    config = make_config(kafka)
-    async with running(config, step):
+    async with running(make_config(kafka, session_timeout_s=30.0), step):
         await step.wait_for(10)
         await make_anew(kafka, topic)
         with structlog.testing.capture_logs() as logs:
             await fill(kafka, topic, 3, partitions=1)
             await _until(lambda: _is_held(1))
-            await fill(kafka, raw_topic(other), 1, partitions=1)
             step.tenant = other
+            await fill(kafka, raw_topic(other), 1, partitions=1)
             await step.wait_for(11)
             await asyncio.sleep(3)  # long enough for a loop of errors to show
         assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["partition_held"]
@@ -279,6 +337,17 @@ async def test_a_killed_worker_loses_nothing(kafka: str, tenant: str, tmp_path: 
         assert offsets == list(range(offsets[0], 3000)), "the new owner reads on without a gap"
 
 
+class Poisoned(Recorder):
+    """Fails at every batch of partition 1."""
+
+    poisoned = True
+
+    async def process(self, batch: Batch) -> int | None:
+        if self.poisoned and batch.topic.endswith(self.tenant) and batch.partition == 1:
+            raise ValueError("poisoned")
+        return await super().process(batch)
+
+
 class Fenced(Recorder):
     """Wants every partition behind what it has seen, as a sink with a fence does."""
 
@@ -297,11 +366,36 @@ class Fenced(Recorder):
         return read_on
 
 
+@asynccontextmanager
+async def starting(config: StreamConfig, step: Recorder) -> AsyncIterator[None]:
+    """A worker that need not become ready; stopped at the end."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(
+        run_worker(lambda: lanes_app("judge", "user-behaviors-", config, step), stop, asyncio.Event())
+    )
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 60)
+
+
+async def _group_is(kafka: str, group: str, state: str) -> bool:
+    async with admin_client(kafka) as admin:
+        (answer,) = await admin.describe_consumer_groups([group])
+    return bool(answer.groups[0][2] == state)
+
+
 async def make_anew(kafka: str, topic: str) -> None:
     async with admin_client(kafka) as admin:
         await admin.delete_topics([topic])
+
+        async def made() -> bool:
+            ((_, error, *_),) = (await admin.create_topics([NewTopic(topic, 1, 1)])).topic_errors
+            return bool(error == 0)
+
         await asyncio.sleep(0.5)
-        await admin.create_topics([NewTopic(topic, 1, 1)])
+        await _until(made)
 
 
 async def _is_held(count: int) -> bool:
