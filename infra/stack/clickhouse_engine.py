@@ -12,8 +12,8 @@ from chdb.session import Session
 
 from infra.stack.clickhouse_request import ClickHouseRequest, Insert
 
-# What the users.d profile of a ClickHouse server would say: reads collapse rows that were sent twice.
-PROFILE: Mapping[str, str] = {"final": "1"}
+# As infra/docker/clickhouse-users.xml: reads collapse rows that were sent twice, and times without a zone are UTC.
+PROFILE: Mapping[str, str] = {"final": "1", "session_timezone": "UTC"}
 _ERROR_CODE = re.compile(r"Code: (\d+)")
 
 
@@ -42,7 +42,7 @@ class Engine:
         self._path = str(path)
         self._session = Session(self._path)  # held open: it keeps the engine up between requests
         self.version = _text(self._session, "SELECT version()")
-        self.timezone = _text(self._session, "SELECT timezone()")
+        self.timezone = PROFILE["session_timezone"]
 
     def close(self) -> None:
         """Finish background work and let go of the folder."""

@@ -26,6 +26,10 @@ FROM
             AND has(steps, action_type)
         GROUP BY user_id
     )
+    HAVING NOT throwIf(
+        length(steps) NOT BETWEEN 1 AND 8 OR length(arrayDistinct(steps)) != length(steps),
+        'steps: name one to eight different actions'
+    )
 )
 ARRAY JOIN arrayEnumerate(steps) AS step
 ORDER BY step

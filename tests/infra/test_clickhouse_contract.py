@@ -1,12 +1,30 @@
 """What outsiders may do to ClickHouse over HTTP, over every stack: clickhouse-connect and plain requests."""
 
 import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import DatabaseError
+
+from infra.stack.clickhouse_engine import PROFILE
+
+ROOT = Path(__file__).parents[2]
+ASK_THE_TIME = """
+import sys
+from pathlib import Path
+from infra.stack.clickhouse_engine import Engine
+from infra.stack.clickhouse_request import ClickHouseRequest
+engine = Engine(Path(sys.argv[1]))
+same = engine.execute(ClickHouseRequest(b"SELECT toString(now()) = toString(now('UTC'))", None, "TabSeparated"))
+print(engine.timezone, same.data.decode())
+"""
 
 
 async def test_rows_inserted_by_column_come_back_typed(clickhouse: AsyncClient) -> None:
@@ -86,7 +104,24 @@ async def test_a_setting_in_the_address_holds_for_its_query_alone(clickhouse_ser
         there = await client.post("/", params={"session_timezone": "Asia/Tokyo"}, content="SELECT timezone()")
         after = await client.post("/", content="SELECT timezone()")
     assert there.text == "Asia/Tokyo\n"
-    assert after.text != there.text
+    assert after.text == "UTC\n"
+
+
+def test_the_profile_of_the_engine_is_that_of_a_server() -> None:
+    (profile,) = ElementTree.parse(ROOT / "infra" / "docker" / "clickhouse-users.xml").iterfind("profiles/default")
+    assert {setting.tag: setting.text for setting in profile} == PROFILE
+
+
+def test_where_the_machine_stands_does_not_change_what_the_time_is(tmp_path: Path) -> None:
+    """What is given to a view is passed on as text, so `now()` must be the text of the UTC time."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_THE_TIME, str(tmp_path)],
+        env=os.environ | {"TZ": "Asia/Shanghai"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["UTC", "1"], done.stderr
 
 
 async def test_a_setting_that_does_not_exist_is_refused(clickhouse_server: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import DatabaseError
 from faust.types import TP
 from markdown_it import MarkdownIt
 
@@ -162,6 +163,29 @@ async def test_funnels(
         (n + 1, steps[n], count, ratio(count, counts[0]), ratio(count, counts[n - 1]) if n else None)
         for n, count in enumerate(counts)
     ]
+
+
+@pytest.mark.parametrize("steps", [[], ["click", "play", "click"], [f"step{n}" for n in range(9)]])
+async def test_a_funnel_of_other_steps_is_refused_even_where_there_is_no_event(
+    clickhouse: AsyncClient, steps: list[str]
+) -> None:
+    await migrate(clickhouse)
+    with pytest.raises(DatabaseError, match="name one to eight different actions"):
+        await clickhouse.query(
+            f"SELECT * FROM funnel(tenant = 'acme', scenario = 'feed', steps = {steps}, window_s = 1,"
+            " since = '2025-10-11', until = '2025-10-12')"
+        )
+
+
+async def test_views_of_nothing_are_empty_and_a_funnel_has_its_steps(clickhouse: AsyncClient) -> None:
+    await migrate(clickhouse)
+    for name in ("ctr_hourly", "retention", "experiment_outcomes", "sessions_daily", "data_quality", "judged_events"):
+        assert (await clickhouse.query(f"SELECT * FROM {name}")).result_rows == [], name
+    answer = await clickhouse.query(
+        "SELECT * FROM funnel(tenant = 'acme', scenario = 'feed', steps = ['click', 'play'], window_s = 1,"
+        " since = '2025-10-11', until = '2025-10-12')"
+    )
+    assert answer.result_rows == [(1, "click", 0, None, None), (2, "play", 0, None, None)]
 
 
 @pytest.mark.parametrize("final", [0, 1])
