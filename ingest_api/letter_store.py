@@ -26,7 +26,7 @@ REPLAY_COLUMNS: Final = (
     *("event_id", "outcome", "replayed_at"),
 )
 
-MAX_ADDRESS: Final = 3000  # of the parameters of a query, percent-encoded
+MAX_FIELD: Final = 100_000  # of the arrays of a query, percent-encoded; ClickHouse takes fields of 128 KiB
 PUNCTUATION: Final = 24  # of two strings in arrays, the same
 
 _REPLAYED: Final = """
@@ -146,12 +146,12 @@ def _behind(after: Cursor | None, newest_first: bool, parameters: dict[str, Any]
 
 
 def _groups(events: Iterable[Event]) -> Iterable[list[Event]]:
-    """The events in as many groups as fit into the address of a query each: a longer one not every server takes."""
+    """The events in as many groups as fit into the parameters of a query each."""
     group: list[Event] = []
     length = 0
     for event in events:
         size = len(quote(event.event_id)) + len(quote(event.scenario_id)) + PUNCTUATION
-        if group and length + size > MAX_ADDRESS:
+        if group and length + size > MAX_FIELD:
             yield group
             group, length = [], 0
         group.append(event)

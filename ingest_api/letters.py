@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from schemas.limits import INT64_MAX
 from schemas.verdict import Issue
 from tracking_configs.errors import InvalidCursorError
 
@@ -75,10 +76,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """The last letter of a page."""
 
-    timestamp: Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)]
+    timestamp: Annotated[int, msgspec.Meta(ge=-INT64_MAX, le=INT64_MAX)]
     topic: str
     partition: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
-    offset: Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+    offset: Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
 
     def encode(self) -> str:
         return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")

@@ -18,6 +18,7 @@ from infra.stack.ports import free_ports
 from ingest_api.config_insights import ConfigInsights
 from ingest_api.dead_letters import DeadLetters
 from ingest_api.deps import HttpDeps
+from ingest_api.erased_list import ErasedList
 from ingest_api.erased_rows import ErasedRows
 from ingest_api.erasure import Erasure
 from ingest_api.event_store import EventStore
@@ -85,7 +86,8 @@ async def real_app(stack: Endpoints, database: str, tenant: str) -> AsyncIterato
         for close in closing:
             opened.push_async_callback(close)
         await publisher.start()
-        yield create_app(deps, Erasure(deps.mongo, redis, rows, deps.settings))
+        erasure = Erasure(deps.mongo, redis, rows, deps.settings, erased_list=ErasedList(kafka), settle_s=0)
+        yield create_app(deps, erasure)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from infra.connections import open_clickhouse
 from ingest_api.dead_letters import DeadLetters
 from ingest_api.letter_store import LetterStore
+from ingest_api.letters import Cursor
 from streams.breaker import Reason
 from streams.migrations import migrate
 from streams.parking_board import RedisBoard
@@ -125,6 +126,7 @@ async def test_the_header_names_the_tenant_where_the_call_does_not(door: Door, c
         ({"limit": "10"}, "limit"),
         ({"mapping": {}}, "mapping"),
         ({"cursor": "garbage"}, ""),
+        ({"cursor": Cursor(0, "t", 0, 2**63).encode()}, ""),
         ({"tenant": "No Tenant"}, "tenant_id"),
     ],
 )
