@@ -201,7 +201,8 @@ def unordered(held: Held) -> Held:
     """Without what hangs on the order between partitions, for the users whose events lie in several."""
     for user in SPLIT_USERS & held.sessions.keys():
         session = held.sessions[user]
-        held.sessions[user] = session | {"session_id": "", "recent_items": sorted(session["recent_items"])}
+        order_free = {"session_id": "", "closes_at": "", "recent_items": sorted(session["recent_items"])}
+        held.sessions[user] = session | order_free
         held.recents[user] = sorted(held.recents[user])
     return held
 
