@@ -7,8 +7,7 @@ that crashes is built anew.
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -38,6 +37,8 @@ MakeRunner = Callable[[Consumer, StreamT], Runner]
 STREAM_BUFFER_BATCHES = 16
 RESTART_PAUSE_S = 1.0
 PLACING_PAUSE_S = 5.0
+CANCELLING_S = 1.0
+CANCELLATIONS = 5
 
 
 class _Embedded(BootStrategy):  # type: ignore[misc]  # Faust is untyped here
@@ -71,6 +72,7 @@ class StreamApp(faust.App):  # type: ignore[misc]  # Faust is untyped here
         self._where = where
         self._make_runner = make_runner
         self.runner: Runner | None = None
+        self.drains: list[Callable[[float], Awaitable[None]]] = []  # what else is to finish, within so many seconds
         super().__init__(config.group(role), **_faust_settings(config))
         self.transport = Transport(self.conf.broker_consumer, self)
         self.agent(self.topic("batches", schema=BatchSchema()), name=role)(self._take)
@@ -89,8 +91,8 @@ class StreamApp(faust.App):  # type: ignore[misc]  # Faust is untyped here
 
     async def drain(self) -> None:
         """Called by the consumer when partitions are taken away and at the stop."""
-        if self.runner is not None:
-            await self.runner.drain(self.config.drain_timeout_s)
+        drains = self.drains if self.runner is None else [*self.drains, self.runner.drain]
+        await asyncio.gather(*(drain(self.config.drain_timeout_s) for drain in drains))
 
     async def on_first_start(self) -> None:
         """Faust makes its data folder here; there is no data."""
@@ -204,7 +206,15 @@ async def _unless(stop: asyncio.Event, work: Any) -> bool:
             return True
         return False
     finally:
-        for task in (working, stopping):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        stopping.cancel()
+        await _end(working)
+
+
+async def _end(task: asyncio.Future[Any]) -> None:
+    """Cancel a task until it has ended, for a bounded time: aiokafka's client may swallow a cancellation."""
+    for _ in range(CANCELLATIONS):
+        if task.done():
+            return
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCELLING_S)
+    log.warning("not_cancelled", task=repr(task))

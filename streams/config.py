@@ -22,6 +22,8 @@ class StreamConfig:
     discovery_interval_s: float = 2.0  # how old the list of topics may be: a new tenant is found within it
     lane_depth: int = 2  # batches of one partition held by an agent: the one at work, and what follows
     drain_timeout_s: float = 4.0  # how long a rebalance or a stop waits for the batches at work
+    closing_interval_s: float = 2.0  # how often sessions that have ended are closed and shipped
+    quiet_s: float = 30.0  # how long a partition has no events before the clock moves its watermark
     replication_factor: int = 1  # of the topics that the judge makes
     retention_ms: int = 7 * 24 * 60 * 60 * 1000
 

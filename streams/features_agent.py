@@ -21,6 +21,7 @@ from streams.features.sink import FenceMoved, Outcome, Zombie
 from streams.judging import Judging, cure_of, judge_records, tenant_of_raw
 from streams.outages import outlast
 from streams.parking import Parking
+from streams.session_watch import SessionWatch
 from streams.transport import Batch
 
 log = structlog.get_logger()
@@ -58,11 +59,18 @@ class FeaturesStep:
     """Applies batches to the sink; keeps each partition's fence as this worker last saw it."""
 
     def __init__(
-        self, sink: FeatureSink, judge: Judging, *, parking: Parking | None = None, clock: Clock = system_clock
+        self,
+        sink: FeatureSink,
+        judge: Judging,
+        *,
+        parking: Parking | None = None,
+        sessions: SessionWatch | None = None,
+        clock: Clock = system_clock,
     ) -> None:
         self._sink = sink
         self._judge = judge
         self._parking = parking or Parking("features")
+        self._sessions = sessions or SessionWatch()
         self._clock = clock
         self._fences: dict[TP, int | None] = {}
         self._epochs: dict[TP, int] = {}
@@ -76,6 +84,7 @@ class FeaturesStep:
         self._fences[tp] = offset
         # A group that was made anew counts its generations from 1 again; the offset still lets nothing in twice.
         self._epochs[tp] = max(epoch, fence_epoch)
+        self._sessions.begin(tp, self._epochs[tp])
         return _after(offset)
 
     async def _read_fence(self, tp: TP) -> tuple[int, int | None]:
@@ -120,6 +129,7 @@ class FeaturesStep:
             self._fences[tp] = outcome.found_offset
             return _after(outcome.found_offset)
         self._fences[tp] = batch.last_offset
+        self._sessions.applied(tp, to_close=outcome.to_close)
         AGES.observe("redis", tenant, [event.received_at for event in events], self._clock())
         return None
 

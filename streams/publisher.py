@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from schemas.kafka import KafkaDsn
 from streams.outages import outlast
@@ -26,6 +27,7 @@ class Outgoing(NamedTuple):
 
     key: bytes | None
     value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Publisher:
@@ -113,9 +115,14 @@ def _batches(producer: AIOKafkaProducer, records: list[Outgoing]) -> Iterable[ob
     """The records in as few builders as their sizes allow, closed: nothing may slip in between."""
     builder = producer.create_batch()
     for record in records:
-        if builder.append(timestamp=None, key=record.key, value=record.value) is None:
+        if _append(builder, record) is None:
             yield builder
             builder = producer.create_batch()
-            builder.append(timestamp=None, key=record.key, value=record.value)
+            _append(builder, record)
     builder.close()
     yield builder
+
+
+def _append(builder: BatchBuilder, record: Outgoing) -> object:
+    """None where the builder is full."""
+    return builder.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))

@@ -27,13 +27,13 @@ def session_row(record: Record) -> tuple[Any, ...]:
     summary = _CODEC.decode(record.value or b"")
     if summary["tenant_id"] != tenant_of(record.topic, SUMMARIES_PREFIX):
         raise ValueError(f"the summary names the tenant {summary['tenant_id'][:63]!r}")
-    counts = (summary["events"], summary["items"], summary.get("late") or 0, *summary["actions"].values())
+    counts = (summary["events"], summary["items"], summary["late"], *summary["actions"].values())
     if not all(0 <= count <= MAX_COUNT for count in counts):
         raise ValueError(f"a count is not between 0 and {MAX_COUNT}")
     derived = {
         "ctr": click_through(summary["actions"]),
-        "late": summary.get("late") or 0,
-        "closed_at": summary.get("closed_at") or record.timestamp,
+        "late": summary["late"],
+        "closed_at": summary["closed_at"] or record.timestamp,
         "kafka_partition": record.partition,
         "kafka_offset": record.offset,
     }

@@ -12,7 +12,8 @@ from schemas.topics import RAW_PREFIX
 from streams.app import StreamApp, lanes_app, run_worker
 from streams.clickhouse_sink import ClickHouseSink
 from streams.config import StreamConfig
-from streams.features_agent import FeatureSink, FeaturesStep
+from streams.features.sink import RedisFeatureSink
+from streams.features_agent import FeaturesStep
 from streams.gathering import Gatherer
 from streams.healing import with_healing
 from streams.judge_agent import JudgeStep
@@ -21,7 +22,10 @@ from streams.lag import with_lag
 from streams.migrations import migrate
 from streams.parking import Parking
 from streams.rows import TOPIC_PREFIXES
+from streams.session_sweep import SessionSweep, with_sessions
+from streams.session_watch import SessionWatch
 from streams.steps import Runner
+from streams.summary_shipper import SummaryShipper
 from streams.transport.consumer import Consumer
 
 
@@ -38,19 +42,25 @@ async def run_judge(
 
 async def run_features(
     config: StreamConfig,
-    sink: FeatureSink,
+    sink: RedisFeatureSink,
     judge: Judging,
     stop: asyncio.Event,
     ready: asyncio.Event,
     parking: Parking | None = None,
 ) -> None:
-    """Raw topics to Redis."""
-    step = FeaturesStep(sink, judge, parking=parking)
+    """Raw topics to Redis, and sessions that have ended to their topic."""
+    watch, shipper = SessionWatch(), SummaryShipper(config)
+    step = FeaturesStep(sink, judge, parking=parking, sessions=watch)
+    sweep = SessionSweep(sink, shipper, watch, quiet_s=config.quiet_s)
 
     def make_app() -> StreamApp:
-        return with_lag(with_healing(lanes_app("features", RAW_PREFIX, config, step), step))
+        app = lanes_app("features", RAW_PREFIX, config, step)
+        return with_lag(with_sessions(with_healing(app, step), sweep))
 
-    await run_worker(make_app, stop, ready)
+    try:
+        await run_worker(make_app, stop, ready)
+    finally:
+        await shipper.stop()
 
 
 async def run_analytics(

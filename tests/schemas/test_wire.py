@@ -74,8 +74,13 @@ def test_a_session_summary_survives_the_wire() -> None:
         "device_type": "pc",
         "experiment_id": None,
         "experiment_group": "b",
+        "late": 1,
+        "closed_at": 5,
     }
     assert codec.decode(codec.encode(summary)) == summary
+    older = json.loads(resources.files("schemas").joinpath("avro/session_summary.v1.avsc").read_text())
+    written_before = SingleObjectCodec(older).encode(summary)
+    assert codec.decode(written_before) == summary | {"late": 0, "closed_at": None}
 
 
 @given(st.none() | st.binary(max_size=200))

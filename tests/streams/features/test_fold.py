@@ -6,8 +6,9 @@ import pytest
 
 from schemas.event import Event
 from schemas.hot import CATEGORY, GLOBAL, GLOBAL_SHORT
-from streams.features.fold import Content, HotList, Session, fold
+from streams.features.fold import Content, HotList, fold
 from streams.features.model import DAY_MS, HeatCap, Sizes
+from streams.features.session_fold import Session
 from tests.factories import NOON, make_event
 from tests.streams.features.traffic import MINUTE, signals
 
