@@ -44,6 +44,13 @@ class Histories:
     def get(self, user_id: str) -> History | None:
         return self._users.get(user_id)
 
+    def users(self) -> list[str]:
+        """All who have one, the longest silent first."""
+        return list(self._users)
+
+    def forget(self, user_id: str) -> None:
+        self._users.pop(user_id, None)
+
     def of(self, user_id: str) -> History:
         """The user's history, made where there is none; the user is now the one seen last."""
         history = self._users.pop(user_id, None) or History()

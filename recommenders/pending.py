@@ -52,6 +52,10 @@ class Pending:
         for touched in batch:
             self._users.pop(touched.user_id, None)
 
+    def forget(self, user_id: str) -> None:
+        """The user needs no lists any more."""
+        self._users.pop(user_id, None)
+
     def put_back(self, batch: list[Touched]) -> None:
         """The batch could not be written: to the front again, with what was queued of its users meanwhile."""
         later = self._users

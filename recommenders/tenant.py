@@ -1,5 +1,6 @@
 """One tenant in the recommender worker: its state, how an event changes it, and the renewal of its users' lists."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from recommenders.similars import SimilarWriter
 from recommenders.stores import Stores
 from schemas.ages import AGES
 from schemas.clock import Clock
+from schemas.erased import ErasedUsers
 from schemas.event import Event
 from schemas.keys import KeySpace
 from schemas.metrics import LISTS_WRITTEN
@@ -48,9 +50,14 @@ class TenantSettings:
 
 
 class TenantState:
-    """Everything the worker holds of a tenant; nothing in it is shared with another."""
+    """Everything the worker holds of a tenant; nothing in it is shared with another.
 
-    def __init__(self, tenant: str, settings: TenantSettings, mixes: Mixes, clock: Clock) -> None:
+    `built_at`: ms since when, or from Kafka, it was gathered. `is_stale`: users have been erased who are in its sums.
+    """
+
+    def __init__(
+        self, tenant: str, settings: TenantSettings, mixes: Mixes, clock: Clock, erased: ErasedUsers | None = None
+    ) -> None:
         self.tenant = tenant
         self.mixes = mixes
         self.settings = settings
@@ -65,6 +72,33 @@ class TenantState:
         self.lists = ListWriter(self.keys, self.stores.items, weights, settings.list_ttl_s)
         self._in_hand: list[Touched] = []  # out of the queue, their lists not yet written
         self._taken: dict[int, int] = {}  # raw partition -> highest raw offset taken
+        self.built_at = clock()
+        self.is_stale = False
+        self._erased = ErasedUsers() if erased is None else erased
+        erasures = self._erased.of(tenant)
+        self._forgotten = erasures.version if erasures is not None else 0  # all of this version
+
+    def admitted(self, event: Event) -> Event | None:
+        """The event as it may be taken. Of one that may not, the item's neighbours are written again without it."""
+        erasures = self._erased.of(self.tenant)
+        admitted = event if erasures is None else erasures.admit(event)
+        if admitted is None and event.positive:
+            item = self.stores.items.number(event.item_id)
+            if item is not None:
+                self.similars.changed((item,))
+        return admitted
+
+    async def forget_erased(self) -> None:
+        """Forget what is held of users who were erased since: all but what they added to sums over pairs of items."""
+        erasures = self._erased.of(self.tenant)
+        if erasures is None or erasures.version == self._forgotten:
+            return
+        version = erasures.version
+        gone = await asyncio.to_thread(erasures.among, self.histories.users())
+        for user_id in gone:
+            self.histories.forget(user_id)
+            self.pending.forget(user_id)
+        self._forgotten, self.is_stale = version, True
 
     def fold(self, event: Event) -> bool:
         """Take the event into the state; False for a repetition, which changes nothing."""

@@ -7,7 +7,7 @@ is the same list. Redis away: reading pauses until a write goes through. Kafka a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -21,7 +21,10 @@ from recommenders.lag import TailLag
 from recommenders.mix import Mixes
 from recommenders.tail import GROUP, Offsets, ValidatedTail
 from recommenders.tenant import TenantSettings, TenantState
+from recommenders.tenant_log import open_tenant_log
 from schemas.clock import Clock
+from schemas.erased import ErasedUsers
+from schemas.event import Event
 from schemas.kafka import KafkaDsn
 from schemas.metrics import SINK_RETRIES
 from schemas.single_object import UnknownSchemaError
@@ -34,7 +37,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RecommendConfig:
-    """`max_pending`: users queued, over all tenants, at which reading pauses until lists are written."""
+    """`max_pending`: users queued, over all tenants, at which reading pauses until lists are written.
+
+    `rebuild_s`: how long at least a state is kept that holds sums of users who were erased.
+    """
 
     tenant: TenantSettings = field(default_factory=TenantSettings)
     group: str = GROUP
@@ -45,16 +51,29 @@ class RecommendConfig:
     max_backoff_s: float = 2.0
     stop_s: float = 3.0
     max_pending: int = 50_000
+    erased_s: float = 0.5
+    rebuild_s: float = 24 * 60 * 60
 
 
 class RecommendWorker:
-    def __init__(self, config: RecommendConfig, kafka: KafkaDsn, redis: Redis, mixes: Mixes, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: RecommendConfig,
+        kafka: KafkaDsn,
+        redis: Redis,
+        mixes: Mixes,
+        clock: Clock,
+        erased: ErasedUsers | None = None,
+    ) -> None:
         self.config = config
+        self.erased = ErasedUsers() if erased is None else erased
         self.redis = redis
         self.mixes = mixes
         self.clock = clock
         self.tenants: dict[str, TenantState] = {}
+        self._kafka = kafka
         self._tail = ValidatedTail(kafka, group=config.group)
+        self._reading, self._renewing = asyncio.Lock(), asyncio.Lock()  # a state is replaced between turns of both
         self._lag = TailLag(self._tail, config.group, clock)
         self._order = 0  # of the event queued last
         self._mark: tuple[int, Offsets] = (0, {})  # users queued up to the order have lists -> offsets to commit
@@ -93,13 +112,16 @@ class RecommendWorker:
             tasks.create_task(self._every(self.config.discover_s, self._discover))
             tasks.create_task(self._every(self.config.commit_s, self._commit))
             tasks.create_task(self._every(self.config.lag_s, self._lag.report))
+            tasks.create_task(self._every(self.config.erased_s, self._forget_erased))
 
     async def _read(self, ready: asyncio.Event, ends: Offsets) -> None:
         while True:
             await self._redis_up.wait()
             if self._queued() < self.config.max_pending:
-                for tp, records in (await self._until_kafka_answers(self._tail.read)).items():
-                    self._take(tp, records)
+                async with self._reading:
+                    for tp, records in (await self._until_kafka_answers(self._tail.read)).items():
+                        self._take(tp, records)
+                await asyncio.sleep(0)  # for whoever waits for the lock
             else:
                 await asyncio.sleep(self.config.idle_s)
             if not ready.is_set() and await self._tail.has_reached(ends):
@@ -107,22 +129,47 @@ class RecommendWorker:
                 ready.set()
 
     def _take(self, tp: TopicPartition, records: list[ConsumerRecord]) -> None:
-        tenant = tenant_of(tp.topic, VALIDATED_PREFIX)
-        if tenant is None:
-            raise ValueError(f"{tp.topic} is not a topic of validated behaviours")
+        tenant = _tenant_of(tp)
         state = self.tenants.get(tenant)
         if state is None:
-            state = self.tenants[tenant] = TenantState(tenant, self.config.tenant, self.mixes, self.clock)
+            state = self.tenants[tenant] = self._new_state(tenant)
         listed = self._tail.listed.get(tp, 0)
-        for record in records:
-            try:
-                event = decode_event(record.value)
-            except UnknownSchemaError as error:
-                log.warning("validated_event_skipped", tenant=tenant, offset=record.offset, error=str(error))
-                continue
-            if state.fold(event) and record.offset >= listed:
+        for offset, event in _events(state, records):
+            if state.fold(event) and offset >= listed:
                 self._order += 1
                 state.queue(event, self._order)
+
+    def _new_state(self, tenant: str) -> TenantState:
+        return TenantState(tenant, self.config.tenant, self.mixes, self.clock, self.erased)
+
+    async def _forget_erased(self) -> None:
+        """Forget users who were erased, and make states anew that are old and hold what such users added."""
+        for state in list(self.tenants.values()):
+            await state.forget_erased()
+            if state.is_stale and self.clock() - state.built_at >= self.config.rebuild_s * 1000:
+                await self._rebuild(state)
+
+    async def _rebuild(self, state: TenantState) -> None:
+        """Replace a state by one made of what Kafka holds; meanwhile it goes on as ever. Raises KafkaError."""
+        fresh = self._new_state(state.tenant)
+
+        def fold(_: TopicPartition, records: list[ConsumerRecord]) -> None:
+            for _, event in _events(fresh, records):
+                fresh.fold(event)
+
+        partitions = self._partitions_of(state.tenant)
+        async with open_tenant_log(self._kafka, partitions) as again:
+            await again.read_to(lambda: self._tail.positions, fold)
+            async with self._reading, self._renewing:
+                await again.read_to(lambda: self._tail.positions, fold)
+                await fresh.forget_erased()
+                if self.tenants.get(state.tenant) is state and self._partitions_of(state.tenant) == partitions:
+                    fresh.pending = state.pending
+                    self.tenants[state.tenant] = fresh
+                    log.info("tenant_rebuilt", tenant=state.tenant, users=len(fresh.histories))
+
+    def _partitions_of(self, tenant: str) -> set[TopicPartition]:
+        return {tp for tp in self._tail.positions if _tenant_of(tp) == tenant}
 
     async def _renew(self, ready: asyncio.Event) -> None:
         """Lists wait until the replay is done: they would be made of half the state."""
@@ -146,8 +193,9 @@ class RecommendWorker:
         if self._resting.get(state.tenant, 0) > self.clock():
             return 0
         try:
-            written = await state.renew(self.redis)
-            return written + await state.similars.write_due(self.redis, self.clock())
+            async with self._renewing:
+                written = await state.renew(self.redis)
+                return written + await state.similars.write_due(self.redis, self.clock())
         except ResponseError as error:  # Redis answers, but refuses: this tenant waits, the others do not
             SINK_RETRIES.labels("rec_cache").inc()
             log.error("lists_refused", tenant=state.tenant, error=repr(error))
@@ -209,3 +257,22 @@ class RecommendWorker:
 
     def _queued(self) -> int:
         return sum(len(state.pending) for state in self.tenants.values())
+
+
+def _tenant_of(tp: TopicPartition) -> str:
+    tenant = tenant_of(tp.topic, VALIDATED_PREFIX)
+    if tenant is None:
+        raise ValueError(f"{tp.topic} is not a topic of validated behaviours")
+    return tenant
+
+
+def _events(state: TenantState, records: list[ConsumerRecord]) -> Iterator[tuple[int, Event]]:
+    """The events that the tenant's state may take, each with its offset."""
+    for record in records:
+        try:
+            event = state.admitted(decode_event(record.value))
+        except UnknownSchemaError as error:
+            log.warning("validated_event_skipped", tenant=state.tenant, offset=record.offset, error=str(error))
+            continue
+        if event is not None:
+            yield record.offset, event

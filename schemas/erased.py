@@ -7,6 +7,7 @@ into a dict a batch; each erased user costs a process about 120 bytes.
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -67,7 +68,7 @@ class ErasedUsers:
 
 
 class TenantErasures:
-    """The erased users of one tenant. `newest_ms`: when the last of them was erased; `count`: how many they are."""
+    """The erased users of one tenant. `newest_ms`: when the last of them was erased; `version` grows with each."""
 
     def __init__(self, tenant: str, key: bytes, later: Later) -> None:
         self._tenant = tenant
@@ -75,17 +76,21 @@ class TenantErasures:
         self._later = later
         self._erased_at: dict[int, int] = {}  # the first 8 bytes of the hash -> ms
         self.newest_ms = 0
-
-    @property
-    def count(self) -> int:
-        return len(self._erased_at)
+        self.version = 0
 
     def note(self, user: str, erased_at: int) -> None:
-        self._erased_at[_short(user)] = erased_at
-        self.newest_ms = max(self.newest_ms, erased_at)
+        """Again the same changes nothing."""
+        if self._erased_at.get(_short(user)) != erased_at:
+            self._erased_at[_short(user)] = erased_at
+            self.newest_ms = max(self.newest_ms, erased_at)
+            self.version += 1
 
     def is_erased(self, user_id: str) -> bool:
         return self._when(user_id) is not None
+
+    def among(self, user_ids: Iterable[str]) -> list[str]:
+        """Those who were erased; about 1 us a user."""
+        return [user_id for user_id in user_ids if self._when(user_id) is not None]
 
     def admit(self, event: Event) -> Event | None:
         """The event as it may be taken; None where it may not. Doing it again changes nothing."""

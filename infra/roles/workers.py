@@ -79,7 +79,7 @@ async def work_recommend(role: Role) -> None:
         if role.stop.is_set():
             return
         config = RecommendConfig(tenant)
-        worker = RecommendWorker(config, role.deps.kafka, role.redis, judging.recall_mix, system_clock)
+        worker = RecommendWorker(config, role.deps.kafka, role.redis, judging.recall_mix, system_clock, judging.erased)
         await worker.run(role.stop, role.ready)
 
 

@@ -82,7 +82,10 @@ def test_an_erasure_made_again_moves_its_moment() -> None:
     assert erased.note(erasure("acme", "u1", at=NOON + 10))
     erasures = erased.of("acme")
     assert erasures is not None
-    assert (erasures.count, erasures.newest_ms) == (1, NOON + 10)
+    assert (erasures.version, erasures.newest_ms) == (2, NOON + 10)
+    assert erased.note(erasure("acme", "u1", at=NOON + 10))
+    assert erasures.version == 2
+    assert erasures.among(["u0", "u1", "u2"]) == ["u1"]
     assert erasures.admit(make_event(user_id="u1", received_at=NOON + 10)) is None
 
 
