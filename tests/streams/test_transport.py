@@ -131,16 +131,16 @@ async def test_a_partition_whose_batch_fails_holds_up_no_other_of_its_tenant(kaf
     assert step.offsets(1) == list(range(2000))
 
 
-async def test_a_partition_that_kafka_says_nothing_of_holds_up_no_other(
+async def test_partitions_that_kafka_says_nothing_of_hold_up_no_other(
     kafka: str, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic, step, config = raw_topic(tenant), Recorder(tenant), make_config(kafka)
-    await make_topic(kafka, topic)
-    await fill(kafka, topic, 10)
+    await make_topic(kafka, topic, partitions=3)
+    await fill(kafka, topic, 10, partitions=3)
     asked, loop, original = asyncio.Event(), asyncio.get_running_loop(), ConsumerThread._start_offset
 
     async def start_offset(thread: ConsumerThread, tp: TopicPartition) -> int:
-        if tp == TopicPartition(topic, 1):
+        if tp.topic == topic and tp.partition > 0:
             loop.call_soon_threadsafe(asked.set)
             await asyncio.sleep(3600)
         return await original(thread, tp)
