@@ -24,6 +24,7 @@ from infra.settings import load_settings
 
 METRICS_FILE: Final = "metrics.json"
 GROUPS: Final = {f"millrace-{role}": role for role in ("judge", "features", "analytics", "recommend")}
+UNBOUNDED: Final = 10_000  # columns, more than any terminal has
 HEADINGS: Final = 6  # lines of the screen that are no tenants': headings, and what is between the tables
 
 
@@ -61,14 +62,14 @@ async def _watch(data_dir: Path, interval_s: float, *, once: bool, as_json: bool
             if as_json:
                 typer.echo(msgspec.json.encode(found))
             else:
-                console.print(view(found))
+                console.print(view(found, console.width))
             if once:
                 return
         return
     with Live(console=console, screen=True, auto_refresh=False) as live:
         live.update(Text(f"Looking for {interval_s:g} s ..."), refresh=True)
         async for found in pictures:
-            live.update(view(found, max_tenants=_room(console, found)), refresh=True)
+            live.update(view(found, console.width, max_tenants=_room(console, found)), refresh=True)
 
 
 async def _pictures(data_dir: Path, interval_s: float) -> AsyncIterator[Picture]:
@@ -86,13 +87,16 @@ def _room(console: Console, found: Picture) -> int:
     return max(1, console.height - len(found.processes) - HEADINGS)
 
 
-def view(found: Picture, *, max_tenants: int | None = None) -> Group:
-    """Both tables; of more than `max_tenants` the others are counted."""
+def view(found: Picture, width: int, *, max_tenants: int | None = None) -> Group:
+    """Both tables; of more than `max_tenants` the others are counted. What is too wide is told in fewer columns."""
     shown = found.tenants[:max_tenants]
     hidden = len(found.tenants) - len(shown)
     groups = sorted({group for row in found.tenants for group in row.lag} | GROUPS.keys(), key=_column)
     left_out = [Text(f"and {hidden} more tenants", style="dim")] if hidden else []
-    return Group(_tenants_table(shown, groups), *left_out, Text(), _processes_table(found.processes))
+    tenants = _tenants_table(shown, groups)
+    if Console(width=UNBOUNDED).measure(tenants).maximum > width:
+        tenants = _narrow_tenants_table(shown, width)
+    return Group(tenants, *left_out, Text(), _processes_table(found.processes))
 
 
 def _column(group: str) -> tuple[int, str]:
@@ -116,7 +120,27 @@ def _tenants_table(rows: list[TenantRow], groups: list[str]) -> Table:
             _duration(row.age_p50_s),
             _duration(row.age_p99_s),
             _rate(row.lists_per_s),
-            escape("".join(f"parked: {agent} ({why}) " for agent, why in row.parked.items())),
+            escape(" ".join(f"parked: {agent} ({why})" for agent, why in row.parked.items())),
+            style="red" if row.parked else "",
+        )
+    return table
+
+
+def _narrow_tenants_table(rows: list[TenantRow], width: int) -> Table:
+    """Names are cut to a quarter of the width; of lags there is that of the group which is furthest behind."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("tenant", max_width=max(12, width // 4), no_wrap=True)
+    for heading in ("in/s", "rejected/s", "age p99"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("most lag")
+    for row in rows:
+        group, lag = max(row.lag.items(), key=lambda entry: entry[1].records, default=("", None))
+        table.add_row(
+            escape(row.tenant),
+            _rate(row.in_per_s),
+            _rate(row.rejected_per_s),
+            _duration(row.age_p99_s),
+            "parked" if row.parked else escape(f"{GROUPS.get(group, group)} {_lag(lag)}") if lag else "-",
             style="red" if row.parked else "",
         )
     return table

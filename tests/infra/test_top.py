@@ -154,12 +154,29 @@ def test_the_tables_show_names_as_they_are_and_count_what_has_no_room() -> None:
     found = picture(look(0.0, stream=process), look(1.0, {"http": "no [answer]"}, stream=process))
     console = Console(width=300)
     with console.capture() as captured:
-        console.print(view(found, max_tenants=2))
+        console.print(view(found, 300, max_tenants=2))
     text = captured.get()
     assert "[red]" in text
     assert "and 1 more tenants" in text
     assert "lag some-group" in text
     assert "down: no [answer]" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_in_a_narrow_terminal_every_number_is_whole_and_the_worst_lag_is_named(width: int) -> None:
+    process = Process()
+    for group, records, seconds in ((JUDGE, 1_234_567, 61), ("millrace-features", 23, 4), ("millrace-analytics", 0, 0)):
+        process.lag.labels(group, "a-shop").set(records)
+        process.lag_s.labels(group, "a-shop").set(seconds)
+    found = picture(look(0.0, stream=process), look(1.0, stream=process))
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(view(found, width))
+    text = captured.get()
+    assert "a-shop" in text
+    assert "judge 1,234,567" in text
+    assert "(61.0 s)" in text
+    assert "…" not in text
 
 
 @given(values=st.lists(st.integers(0, 1200), min_size=1, max_size=50), share=st.sampled_from([0.5, 0.9, 0.99]))
