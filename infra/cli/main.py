@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "sql": "Run a query on ClickHouse and show its answer as a table.",
     "configs": "Tracking configs: list, get, apply from files, diff, preview, suggest, go back.",
     "dead-letters": "Rejected events: list, show, mend and replay; go on with a tenant parked for them.",
+    "replay": "Rebuild a tenant's features from its raw topic, beside those in use, and swap.",
     "doctor": "Reach every server named in the settings: version, latency, what is wrong.",
     "settings": "Show the settings in force, secrets hidden.",
 }
