@@ -88,6 +88,11 @@ class TenantErasures:
     def is_erased(self, user_id: str) -> bool:
         return self._when(user_id) is not None
 
+    def forgets(self, user_id: str, at_ms: int) -> bool:
+        """Whether nothing of the user from that moment, under the id itself, may be stored."""
+        erased_at = self._when(user_id)
+        return erased_at is not None and (at_ms <= erased_at or self._later is not Later.ACCEPT)
+
     def among(self, user_ids: Iterable[str]) -> list[str]:
         """Those who were erased; about 1 us a user."""
         return [user_id for user_id in user_ids if self._when(user_id) is not None]

@@ -73,11 +73,14 @@ def _silent(rejection: Rejected) -> Rejected:
 
 
 def _names_erased(record: Record, erasures: TenantErasures) -> bool:
-    names = [] if record.key is None else [record.key.decode(errors="replace")]
+    key = None if record.key is None else record.key.decode(errors="replace")
+    return bool(erasures.among(name for name in (key, named_user(record.value or b"")) if name))
+
+
+def named_user(value: bytes) -> str | None:
+    """The `user_id` of a JSON object that need be no event, a number as its digits; None where there is none."""
     try:
-        user = _decode_named(record.value or b"").user_id
+        user = _decode_named(value).user_id
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        user = None
-    if isinstance(user, str | int):
-        names.append(str(user))
-    return any(map(erasures.is_erased, names))
+        return None
+    return str(user) if isinstance(user, str | int) else None

@@ -8,6 +8,7 @@ and `max_bytes` bound what is held, to a batch; beyond them the stream waits, it
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -56,6 +57,7 @@ class Gatherer:
         max_rows: int = 150_000,
         max_bytes: int = 128 * 1024 * 1024,
         interval_s: float = 1.0,
+        rows_of: Callable[[Batch], Rows] = rows_of,
     ) -> None:
         self._name = name
         self._sink = sink
@@ -65,6 +67,7 @@ class Gatherer:
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._interval_s = interval_s
+        self._rows_of = rows_of
         self._group = _Group()
         self._held = 0
         self._held_bytes = 0
@@ -85,7 +88,7 @@ class Gatherer:
             await self._room.wait()
         if not self._consumer.is_current(batch):
             return
-        self._take(event, rows_of(batch))
+        self._take(event, self._rows_of(batch))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._grow_old)
         self._close_if_ready()

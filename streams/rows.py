@@ -93,7 +93,7 @@ class Rows:
 
 def rows_of(batch: Batch) -> Rows:
     """The rows of a batch. A record that is not what its topic holds becomes a rejected row."""
-    tenant, size_bytes = _tenant_of(batch.topic), sum(len(record.value or b"") for record in batch.records)
+    tenant, size_bytes = tenant_of_rows(batch.topic), sum(len(record.value or b"") for record in batch.records)
     if batch.topic.startswith(VALIDATED_PREFIX):
         return _validated_rows(tenant, batch.records, size_bytes)
     if batch.topic.startswith(SUMMARIES_PREFIX):
@@ -154,7 +154,7 @@ def as_columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
 
 
 def _letter_row(record: Record) -> tuple[Any, ...]:
-    return rejected_row(_tenant_of(record.topic), decode_dead_letter(record.value or b""))
+    return rejected_row(tenant_of_rows(record.topic), decode_dead_letter(record.value or b""))
 
 
 def rejected_row(tenant: str, letter: DeadLetter) -> tuple[Any, ...]:
@@ -166,7 +166,7 @@ def rejected_row(tenant: str, letter: DeadLetter) -> tuple[Any, ...]:
 
 def parked_row(record: Record, why: str) -> tuple[Any, ...]:
     """A rejected row for a Kafka record that cannot be stored as what it should be."""
-    judged = (_tenant_of(record.topic), "", 0, record.timestamp)
+    judged = (tenant_of_rows(record.topic), "", 0, record.timestamp)
     where = (record.topic, record.partition, record.offset)
     return (*judged, *_not_storable(why), _base64(record.value or b""), *where)
 
@@ -179,7 +179,7 @@ def refused_row(event: Event, why: str) -> tuple[Any, ...]:
     return (*judged, *_not_storable(why), _base64(msgspec.json.encode(event)), *where)
 
 
-def _tenant_of(topic: str) -> str:
+def tenant_of_rows(topic: str) -> str:
     """Empty for a topic of no tenant, which the app's pattern keeps away."""
     return next((tenant for prefix in TOPIC_PREFIXES if (tenant := tenant_of(topic, prefix))), "")
 

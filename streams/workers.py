@@ -8,10 +8,12 @@ import asyncio
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from faust.types import StreamT
 
+from schemas.erased import ErasedUsers
 from schemas.topics import RAW_PREFIX
 from streams.app import StreamApp, lanes_app, run_worker
 from streams.clickhouse_sink import ClickHouseSink
 from streams.config import StreamConfig
+from streams.erased_rows import RowsUnlessErased
 from streams.features.sink import RedisFeatureSink
 from streams.features_agent import FeaturesStep
 from streams.gathering import Gatherer
@@ -64,9 +66,14 @@ async def run_features(
 
 
 async def run_analytics(
-    config: StreamConfig, clickhouse: AsyncClient, stop: asyncio.Event, ready: asyncio.Event
+    config: StreamConfig,
+    clickhouse: AsyncClient,
+    stop: asyncio.Event,
+    ready: asyncio.Event,
+    erased: ErasedUsers | None = None,
 ) -> None:
     """Validated and rejected topics and session summaries to ClickHouse, whose tables are made first."""
+    rows = RowsUnlessErased(ErasedUsers() if erased is None else erased)
     migrating = asyncio.ensure_future(migrate(clickhouse))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({migrating, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -78,7 +85,7 @@ async def run_analytics(
     sink = ClickHouseSink(clickhouse)
 
     def make_gatherer(consumer: Consumer, stream: StreamT) -> Runner:
-        return Gatherer("analytics", sink, consumer, stream)
+        return Gatherer("analytics", sink, consumer, stream, rows_of=rows)
 
     def make_app() -> StreamApp:
         return StreamApp("analytics", TOPIC_PREFIXES, config, sink.where, make_gatherer, bounded=False)

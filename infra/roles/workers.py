@@ -7,6 +7,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient as ClickHouse
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
+from infra.roles.erasing import open_erased
 from infra.roles.judging import open_judging
 from infra.roles.role import Role
 from recommenders.tenant import TenantSettings
@@ -56,8 +57,8 @@ async def work_analytics(role: Role) -> None:
     if clickhouse is None:
         return
     try:
-        config = stream_config(role)
-        await run_analytics(config, clickhouse, role.stop, role.ready)
+        async with open_erased(role) as erased:
+            await run_analytics(stream_config(role), clickhouse, role.stop, role.ready, erased)
     finally:
         await clickhouse.close()
 
