@@ -142,7 +142,7 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
     async def _wait_for_more(self, fetcher: Fetcher, timeout_s: float) -> None:
         """Until records arrive, or `wake` is called."""
         arrived = fetcher._create_fetch_waiter()
-        arrived.add_done_callback(lambda _: self._more.set())
+        arrived.add_done_callback(self._note_arrival)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._more.wait()
@@ -150,6 +150,10 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
             pass
         finally:
             arrived.cancel()
+
+    def _note_arrival(self, arrived: asyncio.Future[None]) -> None:
+        if not arrived.cancelled():  # by us: to wake then would be to spin
+            self._more.set()
 
     def _deal(self, fetcher: Fetcher) -> list[Fetched]:
         """Take out of aiokafka's buffers what the tenants are due. The rest stays there, undecoded."""
