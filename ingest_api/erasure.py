@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ingest_api.deps import DoorSettings
+from ingest_api.erased_keys import ErasedKeys
 from ingest_api.erased_list import ErasedList
 from ingest_api.erased_rows import ErasedRows
 from ingest_api.erasure_key import COLLECTION, ErasureKey
@@ -26,21 +27,12 @@ from ingest_api.pipelines import Pipelines
 from recommenders.scenes import PipelineFileError
 from schemas.clock import Clock, system_clock
 from schemas.erased import ErasedUser, key_id, listed_hash
-from schemas.keys import KeySpace
-from schemas.limits import MAX_FUTURE_MS, OLDEST_TIMESTAMP_MS
 from tracking_configs.errors import EventsUnavailableError
 
 log = structlog.get_logger()
 
 USERS: Final = "users"
 SETTLE_S: Final = 2.0  # within it every process has heard who was erased
-DAY_MS: Final = 24 * 60 * 60 * 1000
-USER_KINDS: Final = (
-    *("user:session", "user:session_items", "user:recent", "user:profile"),
-    *("user:follows", "user:blocks", "user:emb"),
-)
-SCENE_KINDS: Final = ("rec:cache", "rec:meta")
-_NAMES_A_CALL: Final = 1000  # a millisecond of Redis
 
 _AWAY: Final[dict[type[Exception], str]] = {
     KafkaError: "Kafka",
@@ -84,9 +76,8 @@ class Erasure:
     ) -> None:
         self._erasures = database[COLLECTION]
         self._users = database[USERS]
-        self._redis = redis
+        self._keys = ErasedKeys(redis, cluster=settings.redis_cluster)
         self._rows = rows
-        self._cluster = settings.redis_cluster
         self._pipelines = Pipelines(settings.pipelines_dir)
         self._key = ErasureKey(database, key)
         self._erased_list = erased_list
@@ -172,19 +163,4 @@ class Erasure:
 
     async def _erase_keys(self, tenant: str, user_id: str) -> Counts:
         pipeline = await self._pipelines.get(tenant)
-        keys = KeySpace(tenant, cluster=self._cluster)
-        names = user_keys(keys, user_id, [scene.name for scene in pipeline.scenes], self._clock())
-        deleted = 0
-        for start in range(0, len(names), _NAMES_A_CALL):
-            deleted += await self._redis.unlink(*names[start : start + _NAMES_A_CALL])
-        return {"redis_keys": deleted}
-
-
-def user_keys(keys: KeySpace, user_id: str, scenes: list[str], now_ms: int) -> list[str]:
-    """Every key that may be the user's. The windows of `user:heat` are days of events, each of which is named."""
-    days = range(OLDEST_TIMESTAMP_MS // DAY_MS, (now_ms + MAX_FUTURE_MS) // DAY_MS + 1)
-    return [
-        *(keys.key(kind, user_id) for kind in USER_KINDS),
-        *(keys.key(kind, user_id, scene) for kind in SCENE_KINDS for scene in scenes),
-        *(keys.key("user:heat", user_id, str(day)) for day in days),
-    ]
+        return await self._keys.erase(tenant, user_id, [scene.name for scene in pipeline.scenes], self._clock())
