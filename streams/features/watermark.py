@@ -5,8 +5,9 @@ later, and never back. Nothing else is asked, so the watermark at an event is a 
 replay finds the same. An event dated ahead of its arrival counts as of its arrival: a fast clock closes nobody's
 session.
 
-While a partition is idle the clock takes the place of arrivals (`at_clock`): what arrives later would have moved the
-watermark at least as far, so a session that is closed then would be found closed by the next event in any case.
+While a partition is idle the clock takes the place of arrivals (`at_clock`), less what a producer may take to deliver
+a record that carries its own time: what arrives later moves the watermark at least as far, so a session that is closed
+then would be found closed by the next event in any case.
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from schemas.event import Event
 
 MINUTE_MS = 60_000
 SKEW_MS = MINUTE_MS  # how far an arrival may be ahead of our clock; beyond it is taken for now
+DELIVERY_MS = 2 * MINUTE_MS  # Kafka's producers give up on a record by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Closing:
 
     def at_clock(self, now_ms: int) -> int:
         """Where the watermark of a partition stands of which everything that had arrived at `now_ms` was applied."""
-        return now_ms - self.idle_ms
+        return now_ms - self.idle_ms - DELIVERY_MS
 
     def marks(self, events: Iterable[Event], now_ms: int) -> list[int]:
         """The watermark at each event, the events alone moving it. An arrival that cannot be is taken for now."""

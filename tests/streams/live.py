@@ -29,6 +29,8 @@ def make_config(kafka: str, **settings: Any) -> StreamConfig:
         discovery_interval_s=1.0,
         session_timeout_s=6.0,
         heartbeat_interval_s=1.0,
+        closing_interval_s=0.2,
+        quiet_s=3600.0,  # what tests send arrived long ago by its own account, for which the clock would be ahead
     )
     return replace(config, **settings)
 

@@ -52,11 +52,11 @@ class Told:
         }
 
 
-def make_sessions(until: int, *, users: int = 20, each: int = 3, seed: int = 5) -> list[Sent]:
+def make_sessions(until: int, *, users: range = range(20), each: int = 3, seed: int = 5) -> list[Sent]:
     """Some sessions of each user, up to that moment, an hour and more apart; events in order, and at once there."""
     dice = random.Random(seed)
     sent: list[Sent] = []
-    for number in range(users):
+    for number in users:
         moment = until - dice.randint(1, 20) * MINUTE
         for _ in range(each):
             for _ in range(dice.randint(1, 6)):
@@ -68,7 +68,23 @@ def make_sessions(until: int, *, users: int = 20, each: int = 3, seed: int = 5) 
 
 
 def told_by(sent: Iterable[Sent]) -> list[dict[str, Any]]:
-    """Plainly: events of a user that are no gap apart are a session. They come in order."""
+    """Every session. Plainly: events of a user that are no gap apart are one. They come in order."""
+    return in_order(session.summary() for session in all_sessions(sent))
+
+
+def over(sent: Sequence[Sent], lateness: int) -> list[dict[str, Any]]:
+    """The sessions that have ended by event time: their user has another, or their partition is that far on."""
+    found = all_sessions(sent)
+    last = {session.user: session for session in found}
+    newest = {partition_of(event.user): event.timestamp for event in sent}
+    return in_order(
+        session.summary()
+        for session in found
+        if session is not last[session.user] or session.ended_at + GAP < newest[partition_of(session.user)] - lateness
+    )
+
+
+def all_sessions(sent: Iterable[Sent]) -> list[Told]:
     found: list[Told] = []
     current: dict[str, Told] = {}
     for event in sent:
@@ -79,7 +95,7 @@ def told_by(sent: Iterable[Sent]) -> list[dict[str, Any]]:
         session.ended_at = event.timestamp
         session.items.add(event.item)
         session.actions[event.action] += 1
-    return in_order(session.summary() for session in found)
+    return found
 
 
 def in_order(summaries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
