@@ -7,10 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
+from ingest_api.erased_events import body_of, unless_erased
 from ingest_api.event_text import EventText, NotMendableError
 from ingest_api.letter_mapping import Mapping as FieldMapping
 from ingest_api.letter_mapping import mend
 from ingest_api.letters import Letter, Place
+from schemas.erased import USER_ERASED
 from schemas.event import Event, Source
 from schemas.ids import replayable_event_id
 from schemas.topics import raw_topic
@@ -75,8 +77,10 @@ class Mended:
         return self.verdict.event_id if isinstance(self.verdict, Event) else str(_given(self.value, "event_id") or "")
 
     def is_sent(self, everything: bool) -> bool:
-        """Whether it is to be sent, be it only what the judge accepts or everything."""
-        return isinstance(self.verdict, Event) or (everything and self.verdict is not None)
+        """Whether it is to be sent, be it only what the judge accepts or everything; never what is to be forgotten."""
+        if isinstance(self.verdict, Rejected):
+            return everything and USER_ERASED not in self.verdict.errors
+        return self.verdict is not None
 
 
 def mended(letter: Letter, mapping: FieldMapping | None, judge: Judge, tenant: str, now_ms: int) -> Mended:
@@ -93,7 +97,12 @@ def mended(letter: Letter, mapping: FieldMapping | None, judge: Judge, tenant: s
         return Mended(letter, letter.original, None, str(error))
     value = identified(value, letter)
     arrival = Arrival(Source.KAFKA, now_ms, tenant, raw_topic(tenant), letter.partition, letter.offset)
-    return Mended(letter, value, judge.judge(value, arrival))
+    verdict = judge.judge(value, arrival)
+    erasures = judge.erased.of(tenant)
+    if isinstance(verdict, Event) and erasures is not None:
+        verdict = unless_erased(msgspec.structs.replace(verdict, received_at=letter.timestamp), erasures)
+        value = body_of(verdict, value) if isinstance(verdict, Event) else value
+    return Mended(letter, value, verdict)
 
 
 def identified(value: bytes, letter: Letter) -> bytes:

@@ -133,6 +133,9 @@ def _conditions(tenant: str, wanted: Wanted, parameters: dict[str, Any]) -> Iter
     if wanted.offsets or wanted.raw_only:
         parameters["raw"] = raw_topic(tenant)
         yield "kafka_topic = {raw:String}"
+    if wanted.raw_only:
+        parameters["gone"] = Code.USER_ERASED.value  # they keep no bytes
+        yield "NOT has(reason_codes, {gone:String})"
     if wanted.offsets:
         parameters["offsets"] = list(wanted.offsets)
         yield "(kafka_partition, kafka_offset) IN {offsets:Array(Tuple(Int32, Int64))}"

@@ -61,7 +61,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which letters: those for which all that is given holds. Times are ms of arrival, `until` excluded.
 
-    `offsets` are (partition, offset) in the tenant's raw topic; `raw_only` leaves out what a store refused.
+    `offsets` are (partition, offset) in the tenant's raw topic; `raw_only` leaves out what a store refused and
+    what was an erased user's: neither can be replayed.
     """
 
     reason: str | None = None

@@ -16,6 +16,7 @@ from ingest_api.letter_store import LetterStore
 from ingest_api.letters import Place, Replayed, ReplayOutcome, Wanted
 from ingest_api.replay_producer import Replay
 from schemas.dead_letter import dead_letter
+from schemas.erased import USER_ERASED, Later
 from schemas.event import Event
 from schemas.ids import replayable_event_id
 from schemas.topics import raw_topic
@@ -31,6 +32,7 @@ from streams.rows import (
     rejected_row,
 )
 from tests.factories import NOON, make_body, make_event
+from tests.schemas.test_erased import KEY, erased_users, erasure
 from tracking_configs.errors import EventsUnavailableError, InvalidCursorError
 from tracking_configs.judge import Judge
 from tracking_configs.registry import ConfigRegistry
@@ -301,3 +303,30 @@ async def test_nothing_is_said_while_clickhouse_is_away() -> None:
     store = LetterStore(lambda: open_clickhouse("http://127.0.0.1:1"))
     with pytest.raises(EventsUnavailableError):
         await make_letters(store, FakeSender()).page("acme", Wanted(), 5)
+
+
+async def test_what_is_to_be_forgotten_is_never_sent_again(clickhouse: AsyncClient, store: LetterStore) -> None:
+    """The user was erased after the letter came: found by a mapping, under whatever name the id stood."""
+    bare = dead_letter(b"", (USER_ERASED,), topic=raw_topic("acme"), partition=3, offset=9, timestamp=NOON + 9)
+    await insert(clickhouse, row(1), row(2, bad_body(event_id="e2", uid="u2")), rejected_row("acme", bare))
+    for later in (Later.ACCEPT, Later.PSEUDONYMISE, Later.REFUSE):
+        sender, erased = FakeSender(), erased_users(later)
+        erased.note(erasure("acme", "u1", KEY, NOON + 5))
+        letters = DeadLetters(store, sender, Judge(ConfigRegistry(), erased=erased), lambda: LATER)
+        report = await letters.replay("acme", order(everything=True, dry_run=later is not Later.REFUSE))
+        assert (report.selected, report.replayed, report.reasons) == (2, 1, {"user_erased": 1})
+        assert b"u1" not in [replay.key for _, replay in sender.sent]
+    assert await offsets(letters, reason="user_erased") == [9]
+
+
+async def test_a_letter_of_after_the_erasure_is_replayed_under_the_pseudonym(
+    clickhouse: AsyncClient, store: LetterStore
+) -> None:
+    await insert(clickhouse, row(1))
+    sender, erased = FakeSender(), erased_users(Later.PSEUDONYMISE)
+    erased.note(erasure("acme", "u1", KEY, NOON))
+    letters = DeadLetters(store, sender, Judge(ConfigRegistry(), erased=erased), lambda: LATER)
+    assert (await letters.replay("acme", order())).replayed == 1
+    ((_, replay),) = sender.sent
+    assert replay.key == sender.bodies()[0]["user_id"].encode()
+    assert sender.bodies()[0]["user_id"].startswith("anon_")

@@ -347,6 +347,15 @@ def test_every_kind_of_key_is_known_to_hold_a_user_or_not() -> None:
     assert HeatCap().window_ms == DAY_MS
 
 
+async def test_every_table_that_names_users_is_erased_from(stores: Stores) -> None:
+    query = """
+        SELECT DISTINCT table FROM system.columns WHERE database = currentDatabase() AND name LIKE '%user%'
+        AND table IN (SELECT name FROM system.tables WHERE database = currentDatabase() AND engine NOT LIKE '%View')
+    """
+    found = {name for (name,) in (await stores.clickhouse.query(query)).result_rows}
+    assert found == ROWS_OF_USER.keys() - {REJECTED_BEHAVIORS}  # whose originals name theirs
+
+
 async def test_open_and_ended_sessions_and_the_shadow_forget_the_user(
     stores: Stores, rows: ErasedRows, tenant: str
 ) -> None:
