@@ -19,7 +19,7 @@ from ingest_api.errors import RequestRefused, StoreUnavailable
 from ingest_api.hit_rate import HitRate
 from ingest_api.pipelines import Pipelines
 from ingest_api.ranked_list import RankedItem, RankedList, keep_page_list, read_page_list
-from recommenders.hot_lists import DEEPEST, WHOLE_TENANT, hottest, list_of, rising
+from recommenders.hot_lists import DEEPEST, WHOLE_TENANT, counted_in, hottest, list_of, rising
 from recommenders.read import LIST_SIZE, Reason, StoredList, fall_back, read_list, reason_text
 from recommenders.scenes import Pipeline, Scene
 from schemas.ids import new_request_id
@@ -75,7 +75,7 @@ class HotQuery:
 
     @property
     def is_category_list(self) -> bool:
-        """Whether one list has the answer; every other is read deeper, and cut down by the catalogue."""
+        """Whether one list has the answer; every other is read deeper, and cut down to the category."""
         return self.category is not None and self.kind == "hot" and self.scenario == WHOLE_TENANT
 
 
@@ -133,10 +133,11 @@ class RecommendService:
         keys = self._keys(query.tenant)
         try:
             items = await self._enrich(keys, await self._ranked(keys, query, now_ms), query.language)
+            if query.category is not None and not query.is_category_list:
+                counted = await counted_in(self._redis, keys, query.category, [item["item_id"] for item in items])
+                items = [item for item in items if item["category"] == query.category or item["item_id"] in counted]
         except (RedisError, OSError) as error:
             raise StoreUnavailable("Redis") from error
-        if query.category is not None and not query.is_category_list:
-            items = [item for item in items if item["category"] == query.category]
         return items[: query.size]
 
     async def _ranked(self, keys: KeySpace, query: HotQuery, now_ms: int) -> list[RankedItem]:

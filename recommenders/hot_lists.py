@@ -6,6 +6,7 @@ steady item has about 1, a new one at most the scale. Nothing here writes; a Red
 redis.exceptions.ConnectionError or TimeoutError.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from redis.asyncio import Redis
@@ -27,6 +28,21 @@ def list_of(scenario: str, category: str | None = None) -> ListName:
     if scenario != WHOLE_TENANT:
         return (SCENARIO, scenario)
     return (CATEGORY, category) if category else (GLOBAL,)
+
+
+def warmths(records: Sequence[HotRecord | None]) -> list[float]:
+    """How much each of several lists counts beside the others, where they are compared by shares of their best items.
+
+    The heat of a list halves with each half-life since its last event: 1 for the liveliest, and for one without a
+    record.
+    """
+    now_ms = max((record.latest for record in records if record), default=0)
+    return [2.0 ** ((record.latest - now_ms) / record.half_life_ms) if record else 1.0 for record in records]
+
+
+def field_of(keys: KeySpace, name: ListName) -> str:
+    """The list's field in `hot:landmarks`."""
+    return keys.key(*name).removeprefix(keys.prefix)
 
 
 async def hottest(redis: Redis, keys: KeySpace, name: ListName, now_ms: int, size: int) -> Ranked:
@@ -54,6 +70,14 @@ async def rising(redis: Redis, keys: KeySpace, scenario: str, now_ms: int, size:
     return [(item, rise) for item, rise in best_first if rise > RISING_ABOVE][:size]
 
 
+async def counted_in(redis: Redis, keys: KeySpace, category: str, items: list[str]) -> set[str]:
+    """Those of `items` that were counted in the category, by their events or by the catalogue."""
+    if not items:
+        return set()
+    scores = await redis.zmscore(keys.key(CATEGORY, category), items)
+    return {item for item, score in zip(items, scores, strict=True) if score is not None}
+
+
 def _ratio(short: float, long: float) -> float:
     """An item that the long list no longer holds was at least as hot there as it is in the short one."""
     return short / (max(short, long) + PRIOR_HEAT)
@@ -66,7 +90,7 @@ def _short(scenario: str) -> ListName:
 async def _read_top(redis: Redis, keys: KeySpace, name: ListName, size: int) -> tuple[HotRecord | None, Ranked]:
     """The list's record and best scores, of one moment: a landmark that moves changes both."""
     async with redis.pipeline(transaction=True) as pipe:
-        pipe.hget(keys.key("hot:landmarks"), _field(keys, name))
+        pipe.hget(keys.key("hot:landmarks"), field_of(keys, name))
         pipe.zrevrange(keys.key(*name), 0, size - 1, withscores=True)
         record, rows = await pipe.execute()
     return HotRecord.parse(record), [(item.decode(), score) for item, score in rows]
@@ -76,11 +100,7 @@ async def _read_scores(
     redis: Redis, keys: KeySpace, name: ListName, items: list[str]
 ) -> tuple[HotRecord | None, list[float | None]]:
     async with redis.pipeline(transaction=True) as pipe:
-        pipe.hget(keys.key("hot:landmarks"), _field(keys, name))
+        pipe.hget(keys.key("hot:landmarks"), field_of(keys, name))
         pipe.zmscore(keys.key(*name), items)
         record, scores = await pipe.execute()
     return HotRecord.parse(record), scores
-
-
-def _field(keys: KeySpace, name: ListName) -> str:
-    return keys.key(*name).removeprefix(keys.prefix)

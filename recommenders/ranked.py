@@ -8,7 +8,9 @@ import numpy as np
 from redis.asyncio import Redis
 
 from recommenders.arrays import FloatArray, IntArray
+from recommenders.hot_lists import field_of
 from recommenders.vocabulary import Vocabulary
+from schemas.hot import HotRecord
 from schemas.keys import KeySpace
 
 MAX_SETS: Final = 1_000
@@ -18,11 +20,12 @@ SetName = tuple[str, ...]  # kind and ids of a key: ("hot:category", "slots")
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Items (n,), best first, with scores (n,) as shares of the best one's: 0 to 1."""
+    """Items (n,), best first, with scores (n,) as shares of the best one's: 0 to 1. `record`: of a hot list."""
 
     items: IntArray
     scores: FloatArray
     read_at: int = 0
+    record: HotRecord | None = None
 
 
 NO_ITEMS: Final = Ranked(np.empty(0, np.int64), np.empty(0))
@@ -57,21 +60,23 @@ class RankedSets:
         async with redis.pipeline(transaction=False) as pipe:
             for name in due:
                 pipe.zrevrange(keys.key(*name), 0, self.size - 1, withscores=True)
-            answers: list[list[tuple[bytes, float]]] = await pipe.execute()
-        for name, rows in zip(due, answers, strict=True):
-            self.put(name, self._ranked(rows, now_ms))
+            pipe.hmget(keys.key("hot:landmarks"), [field_of(keys, name) for name in due])
+            *answers, records = await pipe.execute()
+        for name, rows, record in zip(due, answers, records, strict=True):
+            self.put(name, self._ranked(rows, now_ms, HotRecord.parse(record)))
 
     def _is_due(self, name: SetName, now_ms: int) -> bool:
         held = self._sets.get(name)
         return held is None or held.read_at <= now_ms - self.ttl_ms
 
-    def _ranked(self, rows: list[tuple[Any, float]], now_ms: int) -> Ranked:
+    def _ranked(self, rows: list[tuple[Any, float]], now_ms: int, record: HotRecord | None) -> Ranked:
         known = [(number, score) for item, score in rows if (number := self.items.number(item.decode())) is not None]
         if not known:
-            return Ranked(NO_ITEMS.items, NO_ITEMS.scores, now_ms)
+            return Ranked(NO_ITEMS.items, NO_ITEMS.scores, now_ms, record)
         best = known[0][1]
         return Ranked(
             np.array([item for item, _ in known], np.int64),
             np.array([score / best if best > 0 else 0.0 for _, score in known]),
             now_ms,
+            record,
         )

@@ -6,13 +6,15 @@ Nothing here writes; a Redis that is away raises redis.exceptions.ConnectionErro
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
 
+from recommenders.hot_lists import ListName, field_of, warmths
 from recommenders.reasons import Reason, reason_text
 from recommenders.scenes import EVERY_SCENARIO, Pipeline, Scene
+from schemas.hot import CATEGORY, GLOBAL, SCENARIO, HotRecord
 from schemas.keys import KeySpace
 
 __all__ = ["LIST_SIZE", "Reason", "StoredList", "read_list", "read_or_fall_back", "reason_text"]
@@ -60,14 +62,17 @@ async def read_or_fall_back(redis: Redis, keys: KeySpace, pipeline: Pipeline, us
 
 async def fall_back(redis: Redis, keys: KeySpace, pipeline: Pipeline, scene: Scene) -> StoredList:
     """A list for a user of whom nothing is known."""
-    names = _hot_lists(keys, scene)
+    names = _hot_lists(scene)
     async with redis.pipeline(transaction=False) as pipe:
-        for key, _, _ in names:
-            pipe.zrevrange(key, 0, LIST_SIZE - 1, withscores=True)
-        ranked: list[Any] = await pipe.execute()
-    for code in ("hot_category", "hot_scenario", "hot_global"):
-        rows = [(row, name[2]) for row, name in zip(ranked, names, strict=True) if name[1] == code]
-        found = _hot(code, rows)
+        for name in names:
+            pipe.zrevrange(keys.key(*name), 0, LIST_SIZE - 1, withscores=True)
+        pipe.hmget(keys.key("hot:landmarks"), [field_of(keys, name) for name in names])
+        *ranked, records = await pipe.execute()
+    lists = [
+        _HotList(name, rows, HotRecord.parse(record)) for name, rows, record in zip(names, ranked, records, strict=True)
+    ]
+    for kind in (CATEGORY, SCENARIO, GLOBAL):
+        found = _hot(kind, [each for each in lists if each.name[0] == kind])
         if found.items:
             return found
     return _configured(pipeline.configured_items)
@@ -90,25 +95,30 @@ def _stored(items: list[bytes], meta: dict[bytes, bytes]) -> StoredList | None:
     return found if aligned else None
 
 
-def _hot_lists(keys: KeySpace, scene: Scene) -> list[tuple[str, str, str]]:
-    """(key, reason code, subject) of each hot list that may stand in for the scene."""
-    lists = [(keys.key("hot:category", name), "hot_category", name) for name in sorted(scene.categories)]
-    if not scene.categories:  # a scenario's list, or the whole tenant's, may hold any category
-        scenarios = [name for name in scene.scenarios if name != EVERY_SCENARIO]
-        lists += [(keys.key("hot:scenario", name), "hot_scenario", name) for name in scenarios]
-        lists.append((keys.key("hot:global"), "hot_global", ""))
-    return lists
+class _HotList(NamedTuple):
+    """What Redis holds of a hot list: items with their scores, best first."""
+
+    name: ListName
+    rows: list[tuple[bytes, float]]
+    record: HotRecord | None
 
 
-def _hot(code: str, lists: list[tuple[list[tuple[bytes, float]], str]]) -> StoredList:
-    """Several hot lists as one, each normalised by its best score."""
-    best: dict[str, tuple[float, str]] = {}
-    for rows, subject in lists:
+def _hot_lists(scene: Scene) -> list[ListName]:
+    """The hot lists that may stand in for the scene."""
+    if scene.categories:  # a scenario's list, or the whole tenant's, may hold any category
+        return [(CATEGORY, name) for name in sorted(scene.categories)]
+    return [*((SCENARIO, name) for name in scene.scenarios if name != EVERY_SCENARIO), (GLOBAL,)]
+
+
+def _hot(kind: str, lists: list[_HotList]) -> StoredList:
+    """Several hot lists as one, as `sources.hot` blends them: by shares of the best, and by warmth."""
+    code, best = kind.replace(":", "_"), dict[str, tuple[float, str]]()
+    for (name, rows, _), warmth in zip(lists, warmths([each.record for each in lists]), strict=True):
         top = rows[0][1] if rows else 1.0
         for item, score in rows:
-            share = score / top if top > 0 else 0.0
+            share = warmth * score / top if top > 0 else 0.0
             if share > best.get(item.decode(), (-1.0, ""))[0]:
-                best[item.decode()] = (share, subject)
+                best[item.decode()] = (share, "".join(name[1:]))
     ranked = sorted(best.items(), key=lambda entry: (-entry[1][0], entry[0]))[:LIST_SIZE]
     return StoredList(
         items=tuple(item for item, _ in ranked),

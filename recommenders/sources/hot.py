@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from recommenders.candidates import NOTHING, Query, Recalled
+from recommenders.hot_lists import warmths
 from recommenders.item_cf import best_first
 from recommenders.mix import quota_of
 from recommenders.ranked import SetName
@@ -17,7 +18,11 @@ WEIGHTS: Final = {"hot:scenario": 1.0, "hot:category": 1.0, "hot:global": 0.5}
 
 
 class HotSource:
-    """An item's score is the weighted sum of its shares in the lists; the reason, the list that gave most."""
+    """An item's score is the weighted sum of its shares in the lists; the reason, the list that gave most.
+
+    Shares of the best, so that a small category stands beside a large one; by the list's warmth, so that one in which
+    nothing has happened for days does not.
+    """
 
     def __init__(self, stores: Stores, settings: SourcePart) -> None:
         self.stores = stores
@@ -43,8 +48,9 @@ class HotSource:
         if not len(items):
             return NOTHING
         shares = np.zeros((len(names), len(items)))
+        warmth = warmths([each.record for each in sets])
         for row, (name, each) in enumerate(zip(names, sets, strict=True)):
-            shares[row, np.searchsorted(items, each.items)] = WEIGHTS[name[0]] * each.scores
+            shares[row, np.searchsorted(items, each.items)] = WEIGHTS[name[0]] * warmth[row] * each.scores
         scores = shares.sum(axis=0)
         top = best_first(scores, quota)
         reasons = [

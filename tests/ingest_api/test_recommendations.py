@@ -205,12 +205,13 @@ async def test_the_tenants_hot_list_and_a_categorys(
 ) -> None:
     await hold(redis_client, keys, keys.key("hot:global"), 1000, {"x": 5, "y": 9})
     await hold(redis_client, keys, keys.key("hot:category", "slots"), 1000, {"s": 3})
-    await hold(redis_client, keys, keys.key("hot:scenario", "feed"), 1000, {"x": 2, "y": 1})
+    await hold(redis_client, keys, keys.key("hot:scenario", "feed"), 1000, {"x": 2, "y": 1, "s": 0.5})
     await redis_client.hset(keys.key("item", "y"), "category", "slots")
     assert [item["item_id"] for item in (await hot(door, "global"))["items"]] == ["y", "x"]
     of_category = (await hot(door, "global", category="slots"))["items"]
     assert [(item["item_id"], item["reason"]) for item in of_category] == [("s", "Popular in slots")]
-    assert [item["item_id"] for item in (await hot(door, "feed", category="slots"))["items"]] == ["y"]
+    by_catalogue_and_by_event = (await hot(door, "feed", category="slots"))["items"]
+    assert [item["item_id"] for item in by_catalogue_and_by_event] == ["y", "s"]
 
 
 @pytest.mark.parametrize(("scenario", "ids"), [("global", ()), ("feed", ("feed",))])

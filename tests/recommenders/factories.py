@@ -12,6 +12,7 @@ from recommenders.reasons import Reason
 from recommenders.scenes import Scene, SourcePart
 from recommenders.stores import Stores
 from schemas.event import Event
+from schemas.hot import HotRecord
 from tests import factories
 from tests.factories import NOON
 
@@ -51,8 +52,8 @@ def make_recalled(items: Sequence[int], scores: Sequence[float] | None = None) -
     return Recalled(np.array(items, np.int64), np.array(fallen, np.float64), (Reason("hot_global"),), places)
 
 
-def hold(stores: Stores, name: SetName, *item_ids: str) -> None:
+def hold(stores: Stores, name: SetName, *item_ids: str, record: HotRecord | None = None) -> None:
     """A ranked set in the stores, best first, shares falling from 1."""
     numbers = [number for item in item_ids if (number := stores.items.number(item)) is not None]
     shares = [1 / (1 + place) for place in range(len(numbers))]
-    stores.ranked.put(name, Ranked(np.array(numbers, np.int64), np.array(shares)))
+    stores.ranked.put(name, Ranked(np.array(numbers, np.int64), np.array(shares), record=record))

@@ -1,9 +1,14 @@
 """Hot and rising, read from lists that the stream's sink wrote."""
 
+import re
+from pathlib import Path
+
 import pytest
 from redis.asyncio import Redis
 
 from recommenders.hot_lists import WHOLE_TENANT, hottest, list_of, rising
+from recommenders.stores import Stores
+from schemas.clock import system_clock
 from schemas.hot import HotRecord
 from schemas.keys import KeySpace
 from streams.features.model import DAY_MS, ScenarioSignals
@@ -11,6 +16,7 @@ from streams.features.sink import RedisFeatureSink
 from tests.factories import NOON, make_event
 
 HOUR_MS = 60 * 60 * 1000
+PAGE = Path(__file__).parents[2] / "docs" / "redis.md"
 
 
 async def play(redis: Redis, tenant: str, plays: dict[str, list[int]], *, users: int = 10) -> None:
@@ -77,6 +83,32 @@ async def test_one_user_does_not_make_an_item_rise_as_many_do(redis_client: Redi
     [(_, liked)] = await rising(redis_client, KeySpace(f"{tenant}b"), WHOLE_TENANT, NOON, 10)
     assert pushed == pytest.approx(8 * 10 / 40)
     assert liked == pytest.approx(8 * 50 / 80)
+
+
+async def test_what_a_recommendation_takes_is_in_the_order_of_the_list(redis_client: Redis, tenant: str) -> None:
+    """Shares of the best: neither the landmark nor the time that has passed since changes them."""
+    await play(redis_client, tenant, {"i1": [0, 24], "i2": [1], "i3": [50]})
+    stores, name = Stores.empty(), list_of("vlog_feed")
+    for later in (0, 20 * DAY_MS):
+        await stores.ranked.refresh(redis_client, KeySpace(tenant), [name], NOON + later)
+        held = stores.ranked.get(name)
+        ranked = await hottest(redis_client, KeySpace(tenant), name, NOON + later, 10)
+        assert [stores.items.ids[number] for number in held.items] == [item for item, _ in ranked]
+        assert held.scores == pytest.approx([heat / ranked[0][1] for _, heat in ranked])
+        assert held.record is not None
+        assert held.record.latest == NOON
+
+
+async def test_the_command_of_the_page_answers_the_same_heat(redis_client: Redis, tenant: str) -> None:
+    found = re.search(r'eval "\n(.+?)" 2', PAGE.read_text(), re.DOTALL)
+    assert found
+    keys, now_ms = KeySpace(tenant), system_clock()
+    list_key, landmarks = keys.key("hot:global"), keys.key("hot:landmarks")
+    await redis_client.zadd(list_key, {"i1": 2.0**40, "i2": 3.0, "i3": 1.0})
+    await redis_client.hset(landmarks, "hot:global", f"{now_ms - 40 * HOUR_MS}:{HOUR_MS}:{now_ms}")
+    answer = await redis_client.eval(found[1], 2, list_key, landmarks, "hot:global", "2")
+    shown = {answer[n].decode(): float(answer[n + 1]) for n in range(0, len(answer), 2)}
+    assert shown == pytest.approx(dict(await hottest(redis_client, keys, list_of(WHOLE_TENANT), now_ms, 2)), rel=0.1)
 
 
 async def test_a_scenario_that_nobody_knows_has_nothing(redis_client: Redis, tenant: str) -> None:

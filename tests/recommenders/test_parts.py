@@ -18,6 +18,9 @@ from recommenders.sources.hot import HotSource
 from recommenders.sources.item_cf import ItemCFSource
 from recommenders.sources.new_items import NewItemsSource
 from recommenders.stores import HOT_GLOBAL, NEW_ITEMS, Stores
+from schemas.hot import HotRecord
+from streams.features.model import DAY_MS
+from tests.factories import NOON
 from tests.recommenders.factories import SLOTS, hold, make_query, make_recalled, make_weights
 
 
@@ -84,6 +87,14 @@ async def test_hot_adds_up_scenario_the_users_categories_and_the_whole_tenant() 
     items, reasons = await recall(HotSource(stores, settings()), make_query(history=(0,), scenario="feed"))
     assert items == [2, 1, 3]
     assert [reason.code for reason in reasons] == ["hot_category", "hot_scenario", "hot_global"]
+
+
+async def test_hot_counts_a_quiet_list_for_less_than_a_lively_one() -> None:
+    stores = make_stores("quiet", "", "", "")
+    hold(stores, ("hot:category", "quiet"), "i1", record=HotRecord(NOON - 9 * DAY_MS, DAY_MS, NOON - 3 * DAY_MS))
+    hold(stores, HOT_GLOBAL, "i2", "i3", record=HotRecord(0, 2 * DAY_MS, NOON))
+    (recalled,) = await HotSource(stores, settings()).recall([make_query(history=(0,))])
+    assert dict(zip(recalled.items.tolist(), recalled.scores.tolist(), strict=True)) == {2: 0.5, 3: 0.25, 1: 0.125}
 
 
 async def test_hot_follows_its_lists() -> None:

@@ -7,6 +7,7 @@ from recommenders.read import EMPTY, Reason, read_list, read_or_fall_back
 from recommenders.scenes import load_pipeline, parse_pipeline
 from recommenders.tenant import TenantSettings, TenantState
 from schemas.keys import KeySpace
+from streams.features.model import DAY_MS
 from tests.factories import NOON
 from tests.recommenders.factories import HOME, SLOTS, make_event, no_mix
 
@@ -87,6 +88,24 @@ async def test_a_scene_falls_back_to_its_own_categories_and_to_no_others(redis_c
     await redis_client.zadd(keys.key("hot:category", "slots"), {"s": 4.0})
     stored = await read_or_fall_back(redis_client, keys, pipeline, "u", SLOTS)
     assert (stored.items, stored.reasons) == (("s",), (Reason("hot_category", "slots"),))
+
+
+async def test_of_several_categories_a_quiet_one_stands_behind(redis_client: Redis, tenant: str) -> None:
+    text = """
+        default_scene: lobby
+        scenes: [{name: lobby, scenarios: [game], categories: [quiet, lively]}]
+        sources: [{part: hot, quota: 10}]
+        selector: {part: top}
+    """
+    keys, pipeline = KeySpace(tenant), parse_pipeline(text, name="test")
+    for category, scores, latest in (
+        ("quiet", {"q1": 800, "q2": 400}, NOON - 3 * DAY_MS),
+        ("lively", {"l1": 1, "l2": 0.5}, NOON),
+    ):
+        await redis_client.zadd(keys.key("hot:category", category), scores)
+        await redis_client.hset(keys.key("hot:landmarks"), f"hot:category:{category}", f"0:{DAY_MS}:{latest}")
+    stored = await read_or_fall_back(redis_client, keys, pipeline, "u", pipeline.scenes[0])
+    assert dict(zip(stored.items, stored.scores, strict=True)) == {"l1": 1.0, "l2": 0.5, "q1": 0.125, "q2": 0.0625}
 
 
 async def test_a_scenarios_hot_list_goes_before_the_tenants_and_the_configured_items_come_last(
