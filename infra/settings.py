@@ -85,6 +85,14 @@ class Settings(BaseSettings):
         1000, description="Of how many judged events of the tenant that is the share"
     )
     breaker_run: Count = Field(500, description="Rejected events in succession that make a tenant's raw events wait")
+    session_lateness_s: Annotated[int, Field(ge=0)] = Field(
+        300,
+        description="How far behind its partition's newest event, in seconds, one may come and find its session open",
+    )
+    session_idle_s: Count = Field(
+        900,
+        description="As much against the newest arrival, or the clock where nothing arrives; not below the lateness",
+    )
     raw_partitions: Count = Field(12, description="Partitions of a topic that the platform makes")
     replication: Count = Field(1, description="Replicas of a topic that the platform makes")
     pipelines_dir: Path | None = Field(
@@ -124,6 +132,12 @@ class Settings(BaseSettings):
     def _check_dsn(cls, value: SecretStr, info: Any) -> SecretStr:
         check_dsn(info.field_name, value.get_secret_value())
         return value
+
+    @model_validator(mode="after")
+    def _check_session_waits(self) -> "Settings":
+        if self.session_idle_s < self.session_lateness_s:
+            raise ValueError(f"{variable('session_idle_s')} is below {variable('session_lateness_s')}")
+        return self
 
     @field_validator("default_tenant")
     @classmethod

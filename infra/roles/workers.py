@@ -17,6 +17,7 @@ from streams.breaker import BreakerSettings
 from streams.config import StreamConfig
 from streams.features.model import Lifetimes
 from streams.features.sink import RedisFeatureSink
+from streams.features.watermark import Closing
 from streams.parking import Parking
 from streams.parking_board import RedisBoard
 from streams.workers import run_analytics, run_features, run_judge
@@ -36,6 +37,7 @@ async def work_stream(role: Role) -> None:
             cluster=role.settings.redis_cluster,
             lifetimes=Lifetimes(recent_s=role.settings.recent_days * DAY_S),
             signals=judging.scenario_signals,
+            closing=Closing(role.settings.session_lateness_s * 1000, role.settings.session_idle_s * 1000),
         )
         judge_ready, features_ready = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as group:
