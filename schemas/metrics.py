@@ -3,7 +3,7 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 _DOOR_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
-AGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 30, 120, 600)  # seconds
+AGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)  # seconds
 _REC_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
 # Doors.
