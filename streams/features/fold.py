@@ -82,10 +82,14 @@ class Fold:
         self._seen: set[str] = set()
         self.content = Content(Sessions(closing or Closing()))
 
-    def add(self, event: Event) -> bool:
-        """Whether it counts: its id is a new one."""
-        if event.event_id in self._seen:
-            return False
+    def is_new(self, event: Event) -> bool:
+        """Whether the event would count."""
+        return event.event_id not in self._seen
+
+    def add(self, event: Event) -> None:
+        """The next event of its partition; one whose id came before changes nothing."""
+        if not self.is_new(event):
+            return
         self._seen.add(event.event_id)
         content, sizes = self.content, self._sizes
         category = event.category or self._catalogue.get(event.item_id)
@@ -94,7 +98,6 @@ class Fold:
         fold_recent(content, event, sizes)
         fold_hot(content, event, category, self._signals, sizes, self._cap)
         fold_links(content, event)
-        return True
 
 
 def fold(

@@ -6,13 +6,13 @@ from streams.features.sink import RedisFeatureSink
 
 
 async def close_all(
-    sink: RedisFeatureSink, tenant: str, partition: int = 0, *, mark: int = 0, most: int = 2
+    sink: RedisFeatureSink, tenant: str, partition: int = 0, *, epoch: int = 1, most: int = 2
 ) -> list[Summary]:
     """Close a few at a time until nothing is left to close or to ship; what was shipped."""
     shipped: list[Summary] = []
     while True:
         last = shipped[-1].sequence if shipped else ""
-        closed = await sink.close_sessions(tenant, partition, 1, mark=mark, shipped=last, most=most)
+        closed = await sink.close_sessions(tenant, partition, epoch, shipped=last, most=most)
         assert isinstance(closed, Closed)
         if not closed.outbox and not closed.more:
             return shipped
