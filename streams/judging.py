@@ -125,14 +125,7 @@ def arrival_of(record: Record, tenant: str) -> Arrival:
     for name, value in record.headers:
         if name == SOURCE_HEADER:
             source = DOORS.get(value, Source.KAFKA)
-    return Arrival(
-        source=source,
-        received_at=record.timestamp,
-        tenant=tenant,
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-    )
+    return Arrival(source, record.timestamp, tenant, record.topic, record.partition, record.offset)
 
 
 def letter_of(record: Record, rejection: Rejected) -> Outgoing:

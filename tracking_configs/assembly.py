@@ -1,6 +1,5 @@
 """From a good base to an `Event`: the last step, the same for both paths of the judge."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -17,8 +16,7 @@ NO_CONFIG: Final = Issue(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """Where and when a value came in. `received_at` in ms UTC.
 
     With a `topic` it is a raw record, and `tenant` is the topic's, which the event must name. Without one it

@@ -1,7 +1,6 @@
 """The judge of a process: a registry that follows the change topic, and what the stream asks of its configs."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from infra.roles.erasing import erased_feed
 from infra.roles.role import Role
 from recommenders.mix import RecallMix, Share
 from schemas.erased import ErasedUsers
+from streams.collector import settle_collector
 from streams.features.model import ScenarioSignals
 from tracking_configs.feed import ConfigFeed
 from tracking_configs.judge import Judge
@@ -52,8 +52,7 @@ async def open_judging(role: Role) -> AsyncIterator[Judging]:
     try:
         await role.until_stopped(asyncio.gather(feed.start(), erasures.start()))
         role.checks["configs"] = lambda: feed.healthy
-        gc.collect()
-        gc.freeze()  # thousands of configs stay for good: a collection that looks at them all holds up every event
+        settle_collector()
         yield Judging(registry, feed, judge, erased)
     finally:
         await asyncio.gather(feed.stop(), erasures.stop())

@@ -23,6 +23,7 @@ from streams.transport.batch import Record
 from streams.transport.fairness import FairShares, Taken
 from streams.transport.leaving import CLOSING_S, LEAVING_S, bounded, leave_and_close
 from streams.transport.options import options_of
+from streams.transport.unpacking import FetchedRecord, unpack
 from streams.transport.view import Standing
 
 log = structlog.get_logger()
@@ -177,10 +178,10 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
         fetcher._fetch_max_wait_ms = BUSY_FETCH_WAIT_MS if fetcher._records else self.options.fetch_wait_ms
         return dealt
 
-    def _take(self, fetcher: Fetcher, tp: TP, at_most: int) -> list[Record]:
+    def _take(self, fetcher: Fetcher, tp: TP, at_most: int) -> list[FetchedRecord]:
         result = fetcher._records[tp]
         try:
-            records: list[Record] = result.getall(at_most)
+            records = unpack(result, at_most)
         except KafkaError as error:  # a batch that cannot be read; it is fetched again
             self._fetch_failing = self._say_once(self._fetch_failing, "fetch_failed", error)
             self._release(fetcher, tp)

@@ -37,6 +37,7 @@ from schemas.kafka import KafkaDsn
 from schemas.keys import KeySpace
 from schemas.topics import raw_topic
 from streams.app import lanes_app, run_worker
+from streams.collector import settle_collector
 from streams.config import StreamConfig
 from streams.features.model import DAY_MS, ScenarioSignals
 from streams.features.sink import RedisFeatureSink
@@ -76,7 +77,7 @@ def make_judge(tenant: str) -> Judge:
 
 
 def make_bodies(traffic: str, tenant: str, count: int) -> list[tuple[str, bytes]]:
-    """(user, event) pairs, about 400 bytes each, 10 ms apart; items by Zipf's law."""
+    """(user, event) pairs, about 400 bytes each, 2 ms apart; items by Zipf's law."""
     choose, now, user = random.Random(7), time.time_ns() // 1_000_000, ""
     items = choose.choices(range(ITEMS), weights=[1 / rank for rank in range(1, ITEMS + 1)], k=count)
     bodies = []
@@ -94,7 +95,7 @@ def make_bodies(traffic: str, tenant: str, count: int) -> list[tuple[str, bytes]
             "user_id": user,
             "item_id": f"item_{item}",
             "action_type": action,
-            "timestamp": now - 10 * (count - number),
+            "timestamp": now - 2 * (count - number),
             "context": {"device_type": "mobile", "os": "Android 14", "scene": "slots", "location": "Singapore"},
             "scenario_data": {"game_data": data},
         }
@@ -139,6 +140,7 @@ async def ours(job: Job) -> dict[str, float]:
     stop = asyncio.Event()
     clock = Clock(job.events, stop.set)
     redis = Redis.from_url(job.redis)
+    settle_collector()
 
     class Counted(FeaturesStep):
         async def process(self, batch: Batch) -> int | None:
