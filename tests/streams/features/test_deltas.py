@@ -7,7 +7,7 @@ import pytest
 
 from schemas.event import Event
 from streams.features.deltas import DeltaBuilder
-from streams.features.model import ScenarioSignals
+from streams.features.model import DAY_MS, ScenarioSignals
 from tests.factories import NOON, make_event
 from tests.streams.features.traffic import MINUTE, signals
 
@@ -18,7 +18,7 @@ def at(minute: int, **fields: Any) -> Event:
 
 def runs(*events: Event, split: frozenset[str] = frozenset()) -> int:
     """How many runs a single user's events make."""
-    users = msgspec.msgpack.decode(DeltaBuilder("acme", signals, NOON).build(events, split=split).blob)[5]
+    users = msgspec.msgpack.decode(DeltaBuilder("acme", signals, NOON + DAY_MS).build(events, split=split).blob)[5]
     return int(users[2 + users[1]])
 
 
@@ -34,6 +34,16 @@ def test_an_older_event_a_longer_pause_and_another_gap_begin_a_run() -> None:
 
 def test_scenarios_of_one_gap_share_a_run() -> None:
     assert runs(at(0), at(1, scenario_id="新闻")) == 1
+
+
+def test_a_watermark_by_which_the_session_may_have_ended_begins_a_run() -> None:
+    def between(minute: int) -> Event:
+        return at(minute, user_id="other", received_at=NOON + minute * MINUTE)
+
+    assert runs(at(0), between(35), at(20)) == 1
+    assert runs(at(0), between(36), at(20)) == 2
+    behind = at(0, received_at=NOON + 60 * MINUTE)
+    assert runs(behind, between(36), at(20)) == 1, "it came as the watermark was there already"
 
 
 def test_a_split_user_has_a_run_for_each_event() -> None:

@@ -48,6 +48,43 @@ def test_the_gap_is_that_of_the_events_scenario() -> None:
     assert session(at(0, scenario_id="s:p%cial"), at(11)).events == 2
 
 
+def passing(minute: int, user: str = "other") -> Event:
+    """An event in time of somebody else, which moves the watermark."""
+    return at(minute, user_id=user, received_at=NOON + minute * MINUTE)
+
+
+def test_a_session_is_closed_once_the_watermark_has_passed_it_by_its_gap() -> None:
+    assert not folded(at(0), passing(35)).sessions["u1"].closed
+    assert folded(at(0), passing(36)).sessions["u1"].closed
+    assert [each.user_id for each in folded(at(0), passing(36)).all_sessions.ended] == ["u1"]
+
+
+def test_a_closed_session_takes_nothing_more() -> None:
+    newer = folded(at(0), passing(36), at(10))
+    assert newer.sessions["u1"].started_at == NOON + 10 * MINUTE
+    older = folded(at(0), passing(36), at(-1))
+    assert (older.sessions["u1"].late, older.sessions["u1"].events) == (1, 1)
+    assert older.all_sessions.ended[0].fields["late"] == "0", "summarised as it was when it was closed"
+
+
+def test_events_behind_the_watermark_make_one_session_that_waits_for_its_gap() -> None:
+    offline = [at(minute, received_at=NOON + 600 * MINUTE) for minute in range(5)]
+    content = folded(passing(600), *offline)
+    assert content.sessions["u1"].events == 5
+    assert content.sessions["u1"].closes_at == NOON + (595 + 30) * MINUTE
+
+
+def test_a_session_that_is_replaced_ends() -> None:
+    (ended,) = folded(at(0), at(1), at(32)).all_sessions.ended
+    assert (ended.user_id, ended.fields["events"]) == ("u1", "2")
+
+
+def test_each_partition_has_a_watermark_of_its_own() -> None:
+    elsewhere = passing(100)
+    elsewhere.partition = 1
+    assert not folded(at(0), elsewhere).sessions["u1"].closed
+
+
 def test_an_event_id_counts_once() -> None:
     assert session(at(0, event_id="same"), at(5, event_id="same")).events == 1
 
