@@ -21,6 +21,7 @@ from mode.utils.futures import maybe_async
 from streams.transport.assigning import KeepingAssignor
 from streams.transport.batch import Record
 from streams.transport.fairness import FairShares, Taken
+from streams.transport.inflating import bound_inflating
 from streams.transport.leaving import CLOSING_S, LEAVING_S, bounded, leave_and_close
 from streams.transport.options import options_of
 from streams.transport.unpacking import FetchedRecord, unpack
@@ -78,6 +79,7 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
         )
 
     async def on_start(self) -> None:
+        bound_inflating()
         await super().on_start()
         # aiokafka holds back a node's fetches while records of one of its partitions lie unread: a tenant with a
         # backlog would delay every other by that long.

@@ -1,6 +1,6 @@
 """Fairness: what one tenant's flood does to how soon another's events show in Redis.
 
-    python -m tests.bench bench_fairness [--rate 200] [--seconds 15] [--traffic uniform] [--roles stream]
+    python -m tests.bench.bench_fairness [--rate 200] [--seconds 15] [--traffic uniform] [--roles stream]
 
 The tenant `quiet` sends events at a steady rate, and of each it is measured when its session in Redis has it. Once
 alone, once while the worker has a backlog of the tenant `noisy` before it, which it works off as fast as it can, all
