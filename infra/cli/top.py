@@ -24,7 +24,7 @@ from infra.settings import load_settings
 
 METRICS_FILE: Final = "metrics.json"
 GROUPS: Final = {f"millrace-{role}": role for role in ("judge", "features", "analytics", "recommend")}
-UNBOUNDED: Final = 10_000  # columns, more than any terminal has
+UNBOUNDED: Final = Console(width=10_000, height=1)  # both, or a dumb terminal's 80 columns would bound it
 HEADINGS: Final = 6  # lines of the screen that are no tenants': headings, and what is between the tables
 
 
@@ -94,7 +94,7 @@ def view(found: Picture, width: int, *, max_tenants: int | None = None) -> Group
     groups = sorted({group for row in found.tenants for group in row.lag} | GROUPS.keys(), key=_column)
     left_out = [Text(f"and {hidden} more tenants", style="dim")] if hidden else []
     tenants = _tenants_table(shown, groups)
-    if Console(width=UNBOUNDED).measure(tenants).maximum > width:
+    if UNBOUNDED.measure(tenants).maximum > width:
         tenants = _narrow_tenants_table(shown, width)
     return Group(tenants, *left_out, Text(), _processes_table(found.processes))
 

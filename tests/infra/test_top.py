@@ -162,8 +162,12 @@ def test_the_tables_show_names_as_they_are_and_count_what_has_no_room() -> None:
     assert "down: no [answer]" in text
 
 
+@pytest.mark.parametrize("terminal", ["dumb", "xterm"])
 @pytest.mark.parametrize("width", [60, 80, 100])
-def test_in_a_narrow_terminal_every_number_is_whole_and_the_worst_lag_is_named(width: int) -> None:
+def test_in_a_narrow_terminal_every_number_is_whole_and_the_worst_lag_is_named(
+    monkeypatch: pytest.MonkeyPatch, terminal: str, width: int
+) -> None:
+    monkeypatch.setenv("TERM", terminal)
     process = Process()
     for group, records, seconds in ((JUDGE, 1_234_567, 61), ("millrace-features", 23, 4), ("millrace-analytics", 0, 0)):
         process.lag.labels(group, "a-shop").set(records)
