@@ -10,8 +10,8 @@ from tests.faults.scene import MARKS, kill, send_paced
 from tests.faults.traffic import make_sent
 
 pytestmark = MARKS
-COUNT = 6_000
-PER_S = 600
+COUNT = 4_800
+PER_S = 1000
 
 
 async def test_leaders_killed_in_turn_leave_counts_exact(tenant: str, tmp_path: Path) -> None:

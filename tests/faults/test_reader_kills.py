@@ -11,9 +11,9 @@ from tests.faults.scene import MARKS, Scene, kill, native_scene, send_paced
 from tests.faults.traffic import SPLIT_USERS, make_sent
 
 pytestmark = MARKS
-COUNT = 5_000
+COUNT = 4_000
 PER_S = 1000
-ROUNDS = 4
+ROUNDS = 3
 
 
 async def test_killed_analytics_and_recommend_workers_lose_nothing_and_count_nothing_twice(

@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from infra.stack.server import Server
 from schemas.topics import raw_topic
+from tests.faults.forked import Forked
 from tests.faults.scene import MARKS, Scene, kill, native_scene
 from tests.faults.traffic import PARTITIONS, Clients, Sent, make_sent
 from tests.streams.live import make_config, make_topic
 
 pytestmark = MARKS
-SCHEDULES = 5
+SCHEDULES = 4
 COUNT = 2_200
 SLICE = 250
 
@@ -31,7 +31,7 @@ class Play:
     """A scene under faults: its worker, and what is still to be sent."""
 
     scene: Scene
-    worker: Server
+    worker: Forked
     left: Iterator[list[Sent]]
     clients: Clients
     running: bool = field(default=False)
@@ -75,7 +75,7 @@ ACTIONS: dict[str, Callable[[Play], Awaitable[None]]] = {
     "settle": Play.wait_for_counts,
     "pause": Play.pause,
 }
-SCHEDULE = st.lists(st.sampled_from(sorted(ACTIONS)), min_size=6, max_size=12)
+SCHEDULE = st.lists(st.sampled_from(sorted(ACTIONS)), min_size=5, max_size=10)
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -105,7 +105,7 @@ async def test_counts_are_exact_after_any_schedule(servers: Scene, tmp_path: Pat
 
 @asynccontextmanager
 async def played(servers: Scene, folder: Path) -> AsyncIterator[Play]:
-    """A tenant of its own, and a group that knows nothing."""
+    """A tenant of its own, and groups that know nothing."""
     tenant = f"t{secrets.token_hex(4)}"
     scene = replace(servers, tenant=tenant, config=make_config(servers.kafka_dsn))
     await make_topic(scene.kafka_dsn, raw_topic(tenant), PARTITIONS)
@@ -116,4 +116,4 @@ async def played(servers: Scene, folder: Path) -> AsyncIterator[Play]:
         try:
             yield Play(scene, worker, slices, clients)
         finally:
-            await worker.stop(0)
+            await worker.stop()
