@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "configs": "Tracking configs: list, get, apply from files, diff, preview, suggest, go back.",
     "dead-letters": "Rejected events: list, show, mend and replay; go on with a tenant parked for them.",
     "replay": "Rebuild a tenant's features from its raw topic, beside those in use, and swap.",
+    "why": "What a user's features were at a moment that is past.",
     "doctor": "Reach every server named in the settings: version, latency, what is wrong.",
     "settings": "Show the settings in force, secrets hidden.",
 }

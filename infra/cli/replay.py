@@ -15,14 +15,13 @@ from infra.cli.running import AsJson, DataDir, cli_settings, print_json
 from infra.connections import open_deps
 from infra.errors import OperatorError, ServerAwayError
 from infra.partitions import partitions_of
+from infra.roles.features import closing_of, lifetimes_of
 from infra.roles.judging import open_judging
 from infra.roles.role import Role
-from infra.roles.workers import DAY_S
 from infra.settings import Settings
 from schemas.clock import system_clock
 from schemas.topics import is_tenant, raw_topic
 from streams.features.errors import FeatureSinkError
-from streams.features.model import Lifetimes
 from streams.replay.errors import NoSuchTopic, ReplayError
 from streams.replay.run import Order, Rebuild, Report, abort
 
@@ -82,18 +81,15 @@ async def _rebuild(settings: Settings, order: Order, *, quiet: bool) -> Report:
                     judging.scenario_signals,
                     order,
                     cluster=settings.redis_cluster,
-                    lifetimes=_lifetimes(settings),
+                    lifetimes=lifetimes_of(settings),
+                    closing=closing_of(settings),
                 )
                 return await rebuild.run(lambda done, total: progress.update(bar, completed=done, total=total))
 
 
 async def _abort(settings: Settings, tenant: str) -> bool:
     async with open_deps(settings) as deps:
-        return await abort(deps.redis, tenant, cluster=settings.redis_cluster, lifetimes=_lifetimes(settings))
-
-
-def _lifetimes(settings: Settings) -> Lifetimes:
-    return Lifetimes(recent_s=settings.recent_days * DAY_S)
+        return await abort(deps.redis, tenant, cluster=settings.redis_cluster, lifetimes=lifetimes_of(settings))
 
 
 def _say_aborted(tenant: str, finished: bool, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from schemas.kafka import KafkaDsn
 from streams.features.errors import FenceUnreadable
 from streams.features.model import Lifetimes, Signals, Sizes
 from streams.features.sink import RedisFeatureSink
+from streams.features.watermark import Closing
 from streams.judging import Judging
 from streams.replay.build import OnProgress, ShadowBuilder
 from streams.replay.compare import Difference, compare
@@ -62,7 +63,7 @@ class Report:
 
 
 class Rebuild:
-    """Of one tenant. `redis` answers bytes; `lifetimes` and `sizes` are those of the worker's sink."""
+    """Of one tenant. `redis` answers bytes; `lifetimes`, `sizes` and `closing` are those of the worker's sink."""
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class Rebuild:
         cluster: bool = False,
         lifetimes: Lifetimes | None = None,
         sizes: Sizes | None = None,
+        closing: Closing | None = None,
         clock: Clock = system_clock,
     ) -> None:
         self._redis = redis
@@ -88,7 +90,13 @@ class Rebuild:
         self._swap = Swap(redis, self._keys, lifetimes or Lifetimes())
         short_lived = replace(lifetimes or Lifetimes(), recent_s=SHADOW_LIFE_S)
         self._sink = RedisFeatureSink(
-            redis, signals, cluster=cluster, lifetimes=short_lived, sizes=self._sizes, shadow=True
+            redis,
+            signals,
+            cluster=cluster,
+            lifetimes=short_lived,
+            sizes=self._sizes,
+            closing=closing,
+            shadow=True,
         )
 
     async def run(self, on_progress: OnProgress | None = None) -> Report:
