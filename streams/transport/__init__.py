@@ -19,6 +19,9 @@ rebalances and the commits. What differs from faust-streaming 0.15.3:
 - `ConsumerThread.subscribe`: by the app's pattern, with a short metadata age; `Conductor` therefore gives every
   assigned partition to every agent instead of looking topics up by name.
 - `ConsumerThread._commit`: a commit that fails is said once and tried again; Faust crashes the app.
+- `ConsumerThread.call_thread`: calls into the thread run at once, each by itself; Faust has two run at a time.
+- `ConsumerThread.on_thread_stop`: the group is left even while it is being joined, and no step waits without a limit.
+- Compressed record batches are inflated within a bound (`inflating`).
 - Fetch settings are ours, as are TLS and SASL: one `KafkaDsn` for every client of the platform.
 - Faust's livelock detector is off.
 """
