@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from rich.console import Console
 
-from infra.cli.top import metrics_addresses, view
+from infra.cli.top import metrics_addresses
 from infra.cli.top_rows import JUDGE, GroupLag, Picture, TenantRow, picture
+from infra.cli.top_tables import view
 from infra.errors import OperatorError
 from infra.platform import METRICS_FILE, ROLES, Platform, start_platform
 from infra.scrapes import Scrape, quantile, samples_of, scrape
