@@ -20,6 +20,7 @@ from ingest_api.letter_store import LetterStore
 from ingest_api.letters import Wanted
 from ingest_api.replay_producer import REPLAY_HEADER, ReplayProducer
 from schemas.clock import system_clock
+from schemas.erased import ErasedUsers
 from schemas.kafka import KafkaDsn
 from schemas.topics import raw_topic
 from streams.features.sink import RedisFeatureSink
@@ -86,7 +87,7 @@ async def world(
     database = (await clickhouse.query("SELECT currentDatabase()")).result_rows[0][0]
     world = World(kafka, redis_client, clickhouse, lambda: open_clickhouse(f"{clickhouse_server}/{database}"))
     config = make_config(kafka)
-    signals = Judging(ConfigRegistry(), None, world.judge).scenario_signals  # type: ignore[arg-type]
+    signals = Judging(ConfigRegistry(), None, world.judge, ErasedUsers()).scenario_signals  # type: ignore[arg-type]
     sink = RedisFeatureSink(redis_client, signals)
     async with AsyncExitStack() as workers:
         for run in (

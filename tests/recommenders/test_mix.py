@@ -16,6 +16,7 @@ from recommenders.reasons import Reason
 from recommenders.registry import SOURCES, build_runner
 from recommenders.scenes import Pipeline, SourcePart, load_pipeline
 from recommenders.stores import HOT_GLOBAL, NEW_ITEMS, Stores
+from schemas.erased import ErasedUsers
 from schemas.kafka import KafkaDsn
 from schemas.keys import KeySpace
 from schemas.recall import RECALL_SOURCES
@@ -126,7 +127,7 @@ def test_an_item_is_named_after_a_source_that_found_it_even_where_that_weighs_no
 def test_a_process_knows_the_mix_of_the_config_in_force_and_of_no_other_tenant_or_scenario() -> None:
     mix = {"hot": {"quota": 0}, "new_items": {"quota": 50, "weight": 0.5}}
     registry = make_registry(make_config(recall_mix=mix))
-    judging = Judging(registry, ConfigFeed(registry, KafkaDsn.parse("127.0.0.1:1")), Judge(registry))
+    judging = Judging(registry, ConfigFeed(registry, KafkaDsn.parse("127.0.0.1:1")), Judge(registry), ErasedUsers())
     assert judging.recall_mix("acme", "feed") == make_mix(hot=(0, 1.0), new_items=(50, 0.5))
     assert judging.recall_mix("zeta", "feed") == judging.recall_mix("acme", "wall") == {}
     registry.apply(make_config(version=2))

@@ -228,7 +228,7 @@ async def test_validated_and_rejected_topics_become_rows(kafka: str, clickhouse:
 async def test_session_summaries_become_rows_of_which_the_last_counts(
     kafka: str, clickhouse: AsyncClient, tenant: str
 ) -> None:
-    config, topic = make_config(kafka), summaries_topic(tenant)
+    config, topic, of_tenant = make_config(kafka), summaries_topic(tenant), f"tenant_id = '{tenant}'"
     await make_topic(kafka, topic)
     async with producer_client(kafka) as producer:
         for session in range(20):
@@ -238,13 +238,13 @@ async def test_session_summaries_become_rows_of_which_the_last_counts(
         await producer.send_and_wait(topic, b"not a summary", partition=0)
 
     async def arrived() -> bool:
-        parked = await count(clickhouse, "rejected_behaviors", f"tenant_id = '{tenant}'")
-        return parked == 1 and await count(clickhouse, "sessions", "events = 4 AND ctr = 0.5") == 20
+        parked = await count(clickhouse, "rejected_behaviors", of_tenant)
+        return parked == 1 and await count(clickhouse, "sessions", f"{of_tenant} AND events = 4 AND ctr = 0.5") == 20
 
     async with role(lambda stop, ready: run_analytics(config, clickhouse, stop, ready)), asyncio.timeout(30):
         while not await arrived():
             await asyncio.sleep(0.1)
-    assert await count(clickhouse, "sessions") == 20
+    assert await count(clickhouse, "sessions", of_tenant) == 20
 
 
 async def test_while_the_engine_is_away_little_is_held_and_nothing_is_lost(

@@ -73,7 +73,9 @@ async def validated(kafka: str, tenant: str) -> list[tuple[int, int]]:
 
 
 async def letters(kafka: str, tenant: str) -> list[tuple[int, int]]:
-    return [(place, decode_dead_letter(value).offset) for place, value in await read_all(kafka, rejected_topic(tenant))]
+    """(partition, raw offset), partition by partition."""
+    found = await read_all(kafka, rejected_topic(tenant))
+    return sorted((place, decode_dead_letter(value).offset) for place, value in found)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -207,8 +207,8 @@ async def test_a_log_that_began_anew_is_held_until_the_sink_gives_way(kafka: str
     await fill(kafka, topic, 10, partitions=1)
     async with running(make_config(kafka, session_timeout_s=30.0), step):
         await step.wait_for(10)
-        await make_anew(kafka, topic)
         with structlog.testing.capture_logs() as logs:
+            await make_anew(kafka, topic)
             await fill(kafka, topic, 3, partitions=1)
             await _until(lambda: _is_held(1))
             step.tenant = other
