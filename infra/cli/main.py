@@ -29,6 +29,8 @@ COMMANDS: Final = {
     "dead-letters": "Rejected events: list, show, mend and replay; go on with a tenant parked for them.",
     "replay": "Rebuild a tenant's features from its raw topic, beside those in use, and swap.",
     "why": "What a user's features were at a moment that is past.",
+    "erase": "Forget a user everywhere, with a signed receipt.",
+    "verify-receipt": "Say whether a receipt of an erasure is genuine.",
     "doctor": "Reach every server named in the settings: version, latency, what is wrong.",
     "settings": "Show the settings in force, secrets hidden.",
 }
