@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from infra.stack.server import Server
 from schemas.topics import raw_topic
-from tests.faults.forked import Forked
 from tests.faults.scene import MARKS, Scene, kill, native_scene
 from tests.faults.traffic import PARTITIONS, Clients, Sent, make_sent
 from tests.streams.live import make_config, make_topic
@@ -31,7 +31,7 @@ class Play:
     """A scene under faults: its worker, and what is still to be sent."""
 
     scene: Scene
-    worker: Forked
+    worker: Server
     left: Iterator[list[Sent]]
     clients: Clients
     running: bool = field(default=False)
@@ -116,4 +116,4 @@ async def played(servers: Scene, folder: Path) -> AsyncIterator[Play]:
         try:
             yield Play(scene, worker, slices, clients)
         finally:
-            await worker.stop()
+            await worker.stop(0)
