@@ -8,12 +8,10 @@ import msgspec
 
 LEFT_TO_TIME: Final[dict[str, str]] = {
     "kafka": "events, dead letters and session summaries stay in their topics until the retention deletes them (7 days"
-    " by default); no compacted topic holds users, so there is nothing to write a tombstone for",
-    "events_in_flight": "what was sent before the call and is not yet stored is stored after it: call again when the"
-    " consumers have no lag",
-    "later_events": "events of the user that come after the call are taken like anybody's",
-    "item_cf": "the sums and the user's history in the recommender worker: gone at its first start after Kafka has"
-    " deleted the events; until then it may write the user's lists again when an event of the user comes",
+    " by default), and are not taken up again; no compacted topic names users, so there is no tombstone to write",
+    "later_events": "events of the user that come after the call are refused, pseudonymised or taken, by the setting",
+    "item_cf": "what the user added to sums over pairs of items, in which no user is named: gone at the recommender"
+    " worker's next rebuild, a day at most",
     "hot_lists": "what the user added to the sums of items, in which no user is named, decays",
     "paged_lists": "a list that the user was paging through: half an hour",
     "others_follows": "the user's id in the follow and block sets of other users is not removed",
