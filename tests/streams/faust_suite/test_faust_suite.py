@@ -15,10 +15,13 @@ import pytest
 
 from infra.settings import load_settings
 
-FAUST, AIOKAFKA, STRUCTLOG = (version(name) for name in ("faust-streaming", "aiokafka", "structlog"))
+FAUST, AIOKAFKA, MSGSPEC, STRUCTLOG = (
+    version(name) for name in ("faust-streaming", "aiokafka", "msgspec", "structlog")
+)
 NEEDED = [
     f"faust-streaming=={FAUST}",
     f"aiokafka[lz4,snappy,zstd]=={AIOKAFKA}",
+    f"msgspec=={MSGSPEC}",
     f"structlog=={STRUCTLOG}",
     "opentracing==2.4.0",
     "pytest==7.4.4",
@@ -37,12 +40,12 @@ def suite() -> Path:
     """Faust's source, with an environment beside it; skips where neither is cached nor can be had."""
     folder = load_settings().cache / f"faust-{FAUST}-suite"
     made = folder / "made"
-    if not made.exists():
+    if not made.exists() or made.read_text() != "\n".join(NEEDED):
         try:
             _make(folder)
         except subprocess.CalledProcessError as error:
             pytest.skip(f"Faust's source or what its tests need could not be had: {error.stderr.decode()[-300:]}")
-        made.touch()
+        made.write_text("\n".join(NEEDED))
     return folder / f"faust_streaming-{FAUST}"
 
 
