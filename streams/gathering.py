@@ -1,9 +1,10 @@
 """Gathering: batches of many partitions become one insert, while order and acknowledgement stay a partition's.
 
-A group is closed when it holds `rows_per_insert` rows or is `interval_s` old, and fewer than two groups are at work:
-while both are, it grows, so that a slow engine gets fewer and larger inserts. Fences move and batches are acknowledged
-strictly in the order in which the groups were closed, so a fence never stands behind rows that are not in. `max_rows`
-and `max_bytes` bound what is held, to a batch; beyond them the stream waits, its partitions pause, and Kafka keeps.
+A group is closed when it holds `rows_per_insert` rows or `bytes_per_insert` bytes, or is `interval_s` old, and fewer
+than two groups are at work: while both are, it grows, so that a slow engine gets fewer and larger inserts. Fences move
+and batches are acknowledged strictly in the order in which the groups were closed, so a fence never stands behind rows
+that are not in. `max_rows` and `max_bytes` bound what is held, to a batch; beyond them the stream waits, its partitions
+pause, and Kafka keeps.
 """
 
 import asyncio
@@ -54,8 +55,9 @@ class Gatherer:
         stream: StreamT,
         *,
         rows_per_insert: int = 25_000,
+        bytes_per_insert: int = 32 * 1024 * 1024,  # an insert is held twice more while it is packed and sent
         max_rows: int = 150_000,
-        max_bytes: int = 128 * 1024 * 1024,
+        max_bytes: int = 96 * 1024 * 1024,
         interval_s: float = 1.0,
         rows_of: Callable[[Batch], Rows] = rows_of,
     ) -> None:
@@ -64,6 +66,7 @@ class Gatherer:
         self._consumer = consumer
         self._stream = stream
         self._rows_per_insert = rows_per_insert
+        self._bytes_per_insert = bytes_per_insert
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._interval_s = interval_s
@@ -120,8 +123,8 @@ class Gatherer:
         self._close_if_ready()
 
     def _close_if_ready(self) -> None:
-        ready = self._group.due or self._group.size >= self._rows_per_insert or self._is_full()
-        if ready and len(self._writing) < INSERTS_AT_ONCE:
+        is_large = self._group.size >= self._rows_per_insert or self._group.size_bytes >= self._bytes_per_insert
+        if (self._group.due or is_large or self._is_full()) and len(self._writing) < INSERTS_AT_ONCE:
             self._close()
 
     def _close(self) -> None:

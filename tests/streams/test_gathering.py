@@ -59,6 +59,18 @@ async def test_batches_of_several_partitions_go_in_one_insert() -> None:
     assert all(batch.processed for batch in batches)
 
 
+async def test_a_group_of_few_large_rows_goes_by_its_bytes() -> None:
+    table, stream = Table(), FakeStream()
+    batches = [letters(0, 3), letters(3, 3)]
+    held = sum(len(record.value or b"") for record in batches[0].records)
+    gatherer = make_gatherer(table, stream, bytes_per_insert=held + 1)
+    table.gates[0].set()
+    for batch in batches:
+        await gatherer.submit(event_of(batch))
+    await stream.wait_for(2)
+    assert table.inserted == [batches], "not after the first, and before the tenth row"
+
+
 async def test_a_group_that_is_not_full_goes_when_it_is_old() -> None:
     table, stream = Table(), FakeStream()
     gatherer = make_gatherer(table, stream, interval_s=0.01)
