@@ -19,7 +19,7 @@ from tests.streams.live import make_topic
 pytestmark = MARKS
 COUNT = 3_000
 PER_S = 1000
-AWAY = range(75_000)  # events of 4 KiB while it is away: 290 MiB, of which a worker may hold 128
+AWAY = range(75_000)  # events of 4 KiB while it is away: 290 MiB, of which a worker may hold 96
 LATER = range(75_000, 125_000)
 CHUNK = 1_000
 PADDING = "x" * 4096
