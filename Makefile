@@ -31,6 +31,14 @@ $(VENV)/.dev: $(REQUIREMENTS)/dev.txt $(VENV)/.run
 	$(INSTALL) --require-hashes -r $(REQUIREMENTS)/dev.txt
 	@touch $@
 
+# An environment of its own: the peers want older versions of some packages.
+$(VENV)/.bench: $(REQUIREMENTS)/bench.txt pyproject.toml $(BIN)/uv
+	@echo "Installing the benchmarks and the peers that they measure beside ours ..."
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/bench
+	$(BIN)/uv pip install --quiet --python $(VENV)/bench/bin/python --require-hashes -r $(REQUIREMENTS)/bench.txt
+	$(BIN)/uv pip install --quiet --python $(VENV)/bench/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
 setup: $(VENV)/.dev ## create .venv with everything a developer needs
 
 demo: $(VENV)/.run ## set up what running needs and run the main job on real data
@@ -56,8 +64,8 @@ types: $(VENV)/.dev ## mypy, strict
 native: $(VENV)/.run ## get and cache the real servers outside the tree
 	$(BIN)/python -m infra.stack.native
 
-bench: $(VENV)/.dev ## run the benchmarks and print their tables
-	$(BIN)/python -m tests.bench
+bench: $(VENV)/.bench ## run the benchmarks and print their tables
+	$(VENV)/bench/bin/python -m tests.bench
 
 generate: $(VENV)/.dev ## rewrite the generated docs and code
 	$(BIN)/python -m tests.generated
