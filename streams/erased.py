@@ -38,9 +38,11 @@ _decode_named = msgspec.json.Decoder(_Named).decode
 
 
 def admitted(
-    accepted: Iterable[tuple[Record, Event]], erasures: TenantErasures
+    accepted: list[tuple[Record, Event]], erasures: TenantErasures
 ) -> tuple[list[tuple[Record, Event]], list[tuple[Record, Rejected]]]:
     """The events that may be taken, some under a pseudonym; and the others, without their bytes."""
+    if not erasures.among({event.user_id for _, event in accepted}):
+        return accepted, []
     taken: list[tuple[Record, Event]] = []
     erased: list[tuple[Record, Rejected]] = []
     for record, event in accepted:
