@@ -84,9 +84,13 @@ def quixstreams(job: Job) -> Result:
 
     redis, judge, keys = Redis.from_url(job.redis), make_judge(job.tenant), KeySpace(job.tenant)
     app = Application(
-        broker_address=job.kafka, consumer_group=group(), auto_offset_reset="earliest", loglevel="ERROR",
+        broker_address=job.kafka,
+        consumer_group=group(),
+        auto_offset_reset="earliest",
+        loglevel="ERROR",
         commit_interval=1.0,
-    )  # fmt: skip
+        state_dir=tempfile.mkdtemp(),
+    )
     clock = Clock(job.events, app.stop)
 
     class Features(BatchingSink):  # type: ignore[misc]  # no types where the peers are not installed
