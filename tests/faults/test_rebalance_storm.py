@@ -9,8 +9,8 @@ from tests.faults.scene import MARKS, Scene, native_scene, roles_of, send_paced
 from tests.faults.traffic import make_sent
 
 pytestmark = MARKS
-STORM_S = 20
-COUNT = 12_000
+STORM_S = 12
+COUNT = 8_000
 
 
 async def test_members_joining_and_leaving_every_second_leave_counts_exact(tenant: str, tmp_path: Path) -> None:
