@@ -48,7 +48,7 @@ up: $(VENV)/.run ## start the embedded stack with all roles and stay up
 	$(BIN)/millrace up
 
 test: $(VENV)/.dev ## run all tests (native ones where `make native` has run)
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## ruff, and its format check
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis  # noqa: F401  its plugin would import it while pytest sums up, too deep in CPython 3.11's parser
 import pytest
 import pytest_asyncio
 
