@@ -77,11 +77,6 @@ def judge_records(records: Iterable[Record], tenant: str, judge: Judging) -> Jud
     return judged
 
 
-def accepted_events(batch: Batch, tenant: str, judge: Judging) -> list[Event]:
-    """The accepted events of a batch, in offset order."""
-    return [event for _, event in judge_records(batch.records, tenant, judge).accepted]
-
-
 def judgement(batch: Batch, judge: Judging) -> Judgement:
     """The validated records and dead letters of a batch of a raw topic."""
     tenant = tenant_of_raw(batch.topic)

@@ -74,7 +74,7 @@ def comparable(value: bytes) -> dict[str, Any]:
 
 
 # Alone, a large one is refused by HTTP before it is read, in other words.
-@pytest.mark.parametrize("case", CASES.keys() - {"a large one"})
+@pytest.mark.parametrize("case", sorted(CASES.keys() - {"a large one"}))
 async def test_an_event_gets_the_same_receipt_by_either_door(case: str) -> None:
     body = CASES[case]
     async with http_door() as http, grpc_door() as stub:

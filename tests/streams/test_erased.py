@@ -7,7 +7,7 @@ import msgspec
 from schemas.dead_letter import decode_dead_letter
 from schemas.erased import Later
 from schemas.validated import decode_event
-from streams.judging import accepted_events, judgement
+from streams.judging import judge_records, judgement
 from tests.factories import NOON, make_body
 from tests.schemas.test_erased import erased_users
 from tests.streams.fakes import FakeRecord, batch_of
@@ -56,7 +56,8 @@ def test_a_pseudonymised_event_goes_on_under_its_pseudonym_as_key() -> None:
 
 def test_an_event_in_flight_at_the_erasure_is_no_feature_whatever_the_setting() -> None:
     batch = batch_of(record(0, "ann", BEFORE), record(1, "bob", BEFORE), record(2, "ann"))
-    taken = {later: [event.offset for event in accepted_events(batch, "acme", judge(later))] for later in Later}
+    judged = {later: judge_records(batch.records, "acme", judge(later)) for later in Later}
+    taken = {later: [event.offset for _, event in of_setting.accepted] for later, of_setting in judged.items()}
     assert taken == {Later.ACCEPT: [1, 2], Later.REFUSE: [1], Later.PSEUDONYMISE: [1, 2]}
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from schemas.dead_letter import decode_dead_letter
 from schemas.validated import decode_event
-from streams.judging import MAX_ORIGINAL_BYTES, accepted_events, arrival_of, cure_of, judgement, tenant_of_raw
+from streams.judging import MAX_ORIGINAL_BYTES, arrival_of, cure_of, judge_records, judgement, tenant_of_raw
 from tests.factories import NOON, make_body
 from tests.streams.fakes import FakeJudge, FakeRecord, batch_of
 from tests.tracking_configs.factories import make_registry, template_config
@@ -80,7 +80,7 @@ def test_the_source_is_what_our_doors_say(headers: tuple[tuple[str, bytes], ...]
 
 def test_only_accepted_events_are_features() -> None:
     batch = batch_of(FakeRecord(0, b"ann"), FakeRecord(1, b"bad"), FakeRecord(2, None))
-    assert [event.user_id for event in accepted_events(batch, "acme", FakeJudge())] == ["ann"]
+    assert [event.user_id for _, event in judge_records(batch.records, "acme", FakeJudge()).accepted] == ["ann"]
 
 
 def test_a_topic_of_no_tenant_is_refused() -> None:
