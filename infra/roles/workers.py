@@ -8,6 +8,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from infra.roles.erasing import open_erased
+from infra.roles.features import closing_of, lifetimes_of
 from infra.roles.judging import open_judging
 from infra.roles.role import Role
 from recommenders.tenant import TenantSettings
@@ -15,15 +16,12 @@ from recommenders.worker import RecommendConfig, RecommendWorker
 from schemas.clock import system_clock
 from streams.breaker import BreakerSettings
 from streams.config import StreamConfig
-from streams.features.model import Lifetimes
 from streams.features.sink import RedisFeatureSink
-from streams.features.watermark import Closing
 from streams.parking import Parking
 from streams.parking_board import RedisBoard
 from streams.workers import run_analytics, run_features, run_judge
 
 log = structlog.get_logger()
-DAY_S = 24 * 60 * 60
 
 
 async def work_stream(role: Role) -> None:
@@ -35,9 +33,9 @@ async def work_stream(role: Role) -> None:
         sink = RedisFeatureSink(
             role.redis,
             cluster=role.settings.redis_cluster,
-            lifetimes=Lifetimes(recent_s=role.settings.recent_days * DAY_S),
+            lifetimes=lifetimes_of(role.settings),
             signals=judging.scenario_signals,
-            closing=Closing(role.settings.session_lateness_s * 1000, role.settings.session_idle_s * 1000),
+            closing=closing_of(role.settings),
         )
         judge_ready, features_ready = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as group:
