@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 MakeRunner = Callable[[Consumer, StreamT], Runner]
 
-STREAM_BUFFER_BATCHES = 16
+STREAM_BUFFER_BATCHES = 4  # they wait beside what a runner holds, each of up to max_batch_records
 RESTART_PAUSE_S = 1.0
 PLACING_PAUSE_S = 5.0
 CANCELLING_S = 1.0

@@ -55,9 +55,9 @@ class Gatherer:
         stream: StreamT,
         *,
         rows_per_insert: int = 25_000,
-        bytes_per_insert: int = 32 * 1024 * 1024,  # an insert is held twice more while it is packed and sent
+        bytes_per_insert: int = 16 * 1024 * 1024,  # an insert is held twice more while it is packed and sent
         max_rows: int = 150_000,
-        max_bytes: int = 96 * 1024 * 1024,
+        max_bytes: int = 64 * 1024 * 1024,
         interval_s: float = 1.0,
         rows_of: Callable[[Batch], Rows] = rows_of,
     ) -> None:

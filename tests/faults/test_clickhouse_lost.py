@@ -20,7 +20,7 @@ from tests.streams.live import make_topic
 pytestmark = MARKS
 COUNT = 3_000
 PER_S = 1000
-AWAY = range(130_000)  # events of 2 KiB while it is away: 254 MiB, of which a worker may gather 96
+AWAY = range(130_000)  # events of 2 KiB while it is away: 254 MiB, of which a worker may gather 64
 LATER = range(130_000, 190_000)
 CHUNK = 1_000
 PADDING = "x" * 2048
