@@ -6,7 +6,7 @@ REQUIREMENTS := infra/requirements
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types bench native up generate clean
+.PHONY: help setup demo test faults lint format types bench native up generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -48,7 +48,10 @@ up: $(VENV)/.run ## start the embedded stack with all roles and stay up
 	$(BIN)/millrace up
 
 test: $(VENV)/.dev ## run all tests (native ones where `make native` has run)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not long" $(PYTEST_ARGS)
+
+faults: native $(VENV)/.dev ## break real servers in every way: all of tests/faults, some twenty minutes
+	MILLRACE_TEST_REQUIRE_NATIVE=1 MILLRACE_TEST_KILLS=20 $(BIN)/pytest tests/faults $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## ruff, and its format check
 	$(BIN)/ruff check .

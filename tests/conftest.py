@@ -7,6 +7,7 @@ missing native stack a failure, so that CI cannot pass by skipping.
 
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, closing
 from functools import cache
@@ -57,23 +58,43 @@ def unavailable(kind: str, reason: str) -> None:
     pytest.skip(reason)
 
 
-async def _serve(name: str, kind: str, data_dir: Path) -> AsyncIterator[str]:
-    if kind == "docker":
-        if refusal := _docker_refusal():
-            pytest.skip(refusal)
-        from tests.containers import container
+class Servers:
+    """The servers of every kind that was asked for, each started once and stopped at the end of the session.
 
-        with container(name) as dsn:
-            yield dsn
-        return
-    async with AsyncExitStack() as servers:
+    Not by the fixtures themselves: they end whenever their parameter changes, which it does in every file where
+    several processes share the tests.
+    """
+
+    def __init__(self, running: AsyncExitStack) -> None:
+        self._running = running
+        self._dsns: dict[tuple[str, str], str] = {}
+
+    async def dsn(self, name: str, kind: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+        """Where the server listens; skips the test where this kind is not to be had."""
+        if (name, kind) not in self._dsns:
+            self._dsns[name, kind] = await self._start(name, kind, tmp_path_factory.mktemp(f"{name}-{kind}"))
+        return self._dsns[name, kind]
+
+    async def _start(self, name: str, kind: str, data_dir: Path) -> str:
+        if kind == "docker":
+            if refusal := _docker_refusal():
+                pytest.skip(refusal)
+            from tests.containers import container
+
+            return self._running.enter_context(container(name))
+        known = next(k for k in STACK_KINDS if k == kind)
         try:
-            dsn = await servers.enter_async_context(
-                running_server(name, next(k for k in STACK_KINDS if k == kind), data_dir)
-            )
+            return await self._running.enter_async_context(running_server(name, known, data_dir))
         except NotSetUpError as error:
             unavailable(kind, NATIVE_MISSING if kind == "native" else str(error))
-        yield dsn
+            raise
+
+
+@pytest_asyncio.fixture(scope="session")
+async def servers() -> AsyncIterator[Servers]:
+    """All servers of the session."""
+    async with AsyncExitStack() as running:
+        yield Servers(running)
 
 
 @pytest.fixture(scope="session", params=STACKS)
@@ -83,37 +104,39 @@ def stack_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def kafka_server(stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def kafka_server(servers: Servers, stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """host:port of a running Kafka broker."""
-    async for dsn in _serve("kafka", stack_kind, tmp_path_factory.mktemp(f"kafka-{stack_kind}")):
-        yield dsn
+    return await servers.dsn("kafka", stack_kind, tmp_path_factory)
 
 
 @pytest_asyncio.fixture(scope="session")
-async def redis_server(stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def redis_server(servers: Servers, stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """redis:// URL of a running Redis; starts nothing else."""
-    async for dsn in _serve("redis", stack_kind, tmp_path_factory.mktemp(f"redis-{stack_kind}")):
-        yield dsn
+    return await servers.dsn("redis", stack_kind, tmp_path_factory)
 
 
 @pytest_asyncio.fixture(scope="session")
-async def clickhouse_server(stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def clickhouse_server(servers: Servers, stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """http:// URL of a running ClickHouse."""
-    async for dsn in _serve("clickhouse", stack_kind, tmp_path_factory.mktemp(f"clickhouse-{stack_kind}")):
-        yield dsn
+    return await servers.dsn("clickhouse", stack_kind, tmp_path_factory)
 
 
 @pytest_asyncio.fixture(scope="session")
-async def mongo_server(stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def mongo_server(servers: Servers, stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """mongodb:// URL of a running MongoDB-compatible server."""
-    async for dsn in _serve("mongo", stack_kind, tmp_path_factory.mktemp(f"mongo-{stack_kind}")):
-        yield dsn
+    return await servers.dsn("mongo", stack_kind, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def stack(kafka_server: str, redis_server: str, clickhouse_server: str, mongo_server: str) -> Endpoints:
     """All four servers of one kind."""
     return Endpoints(kafka=kafka_server, redis=redis_server, clickhouse=clickhouse_server, mongo=mongo_server)
+
+
+@pytest.fixture(autouse=True)
+def recursion_limit() -> None:
+    """Python's own, for every test alike: hypothesis raises it, and leaves it so after asynchronous tests."""
+    sys.setrecursionlimit(1000)
 
 
 @pytest.fixture

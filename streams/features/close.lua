@@ -21,20 +21,23 @@ if ARGV[6] ~= '' then write('XTRIM', outbox_key, 'MINID', ARGV[6]) end
 -- While Kafka takes no summaries sessions stay open; they are behind the watermark all the same.
 local most = tonumber(ARGV[7])
 local room = math.min(most, settings.outbox - (read('XLEN', outbox_key) or 0))
-local ready = room > 0 and read('ZRANGEBYSCORE', open_key, '-inf', format('(%.0f', mark), 'LIMIT', 0, room) or {}
-local closed = 0
-for _, user in ipairs(ready) do
+local ready = room > 0
+  and read('ZRANGEBYSCORE', open_key, '-inf', format('(%.0f', mark), 'WITHSCORES', 'LIMIT', 0, room) or {}
+local closed, users = 0, {}
+for i = 1, #ready, 2 do
+  local user = ready[i]
+  users[#users + 1] = user
   local key = prefix .. 'user:session:' .. encode_id(user)
   local found = read('HMGET', key, 'closes_at', 'closed', 'late') or {}
   local closes_at = tonumber(found[1] or nil)
-  -- Otherwise it is gone, or closed, or stands in another partition's index with a later time.
-  if closes_at and closes_at < mark and not found[2] then
+  -- Otherwise it is gone, or closed, or is another partition's to close, in whose index it stands with its time.
+  if closes_at == tonumber(ready[i + 1]) and not found[2] then
     close_session(user, key, tonumber(found[3] or nil) or 0)
     closed = closed + 1
   end
 end
-if #ready > 0 then call('ZREM', open_key, unpack(ready)) end
+if #users > 0 then call('ZREM', open_key, unpack(users)) end
 
 local next_one = read('ZRANGE', open_key, 0, 0, 'WITHSCORES') or {}
-local more = #ready == room and room > 0 and 1 or 0
+local more = #users == room and room > 0 and 1 or 0
 return {'closed', closed, more, next_one[2] or '', read('XRANGE', outbox_key, '-', '+', 'COUNT', most) or {}}

@@ -2,14 +2,15 @@
 
 By event time. An event joins its user's session when it is no more than the gap of its scenario behind the session's
 last event, or before its first; a later one begins a new session, an older one is late and only counted. A session is
-closed when the watermark of a partition that feeds it has passed its last event by the gap, or, where that came late,
-the watermark at which it came: events that a client sends hours later make one session, not one each. A closed
+closed when the watermark of its partition has passed its last event by the gap, or, where that came late, the
+watermark at which it came: events that a client sends hours later make one session, not one each. Where a user's events
+lie in several partitions, those count as a session's whose events have put its end where it is. A closed
 session takes nothing more: a newer event begins a new one, any other is late. The session that a new one replaces
 ends as well. What ends is summarised as it was at that moment, once.
 """
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Session:
-    """One user's current session; times in ms, lists newest first. `partitions` feed it."""
+    """One user's current session; times in ms, lists newest first."""
 
     session_id: str
     started_at: int
@@ -41,7 +42,6 @@ class Session:
     experiment: str = ""
     late: int = 0
     closed: bool = False
-    partitions: set[int] = field(default_factory=set)
 
     def as_hash(self) -> dict[str, str]:
         """The fields of `user:session:{user}`."""
@@ -76,12 +76,16 @@ class Ended:
 
 @dataclass(slots=True)
 class Sessions:
-    """All users' sessions of one tenant, the watermark of each partition, and what has ended, in order."""
+    """All users' sessions of one tenant, the watermark of each partition, and what has ended, in order.
+
+    `open`: by partition, when the sessions of the users it has events of end, as of its last event of each.
+    """
 
     closing: Closing = field(default_factory=Closing)
     current: dict[str, Session] = field(default_factory=dict)
     watermarks: Counter[int] = field(default_factory=Counter)
     ended: list[Ended] = field(default_factory=list)
+    open: defaultdict[int, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
 
     def add(self, event: Event, category: str | None, gap_ms: int, sizes: Sizes) -> None:
         """The next event of its partition."""
@@ -97,6 +101,7 @@ class Sessions:
             return
         join(session, event, category, sizes)
         session.closes_at = max(session.closes_at, max(event.timestamp, mark) + gap_ms)
+        self.open[event.partition][event.user_id] = session.closes_at
 
     def _begin(self, event: Event, before: Session | None) -> Session:
         if before is not None and not before.closed:
@@ -111,10 +116,12 @@ class Sessions:
 
     def close_passed(self) -> None:
         """Those of users who sent nothing more: what is found closed at their next event is closed now."""
-        for user, session in self.current.items():
-            passed = max(self.watermarks[partition] for partition in session.partitions)
-            if not session.closed and session.closes_at < passed:
-                self.close(user, session)
+        for partition, ends in self.open.items():
+            for user, closes_at in ends.items():
+                session = self.current[user]
+                is_passed = closes_at < self.watermarks[partition]
+                if is_passed and closes_at == session.closes_at and not session.closed:
+                    self.close(user, session)
 
 
 def ended(user: str, session: Session) -> Ended:
@@ -135,7 +142,6 @@ def join(session: Session, event: Event, category: str | None, sizes: Sizes) -> 
     session.device = event.context.device_type
     session.scenario = event.scenario_id
     session.experiment = experiment_of(event) or session.experiment
-    session.partitions.add(event.partition)
 
 
 def session_id_of(first: Event) -> str:

@@ -17,7 +17,7 @@ from tests.faults.scene import MARKS, Scene, eventually, kill, native_scene, sen
 from tests.faults.traffic import PARTITIONS, make_sent
 from tests.streams.live import make_topic
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.long]
 COUNT = 3_000
 PER_S = 1000
 AWAY = range(130_000)  # events of 2 KiB while it is away: 254 MiB, of which a worker may gather 64

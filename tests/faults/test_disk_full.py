@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
@@ -23,7 +24,7 @@ from tests.faults.small_disk import small_disk
 from tests.faults.traffic import Clients, make_sent
 from tests.ingest_api.doors import http_door
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.long]
 DISK_MIB = 64
 BEFORE = 2_000
 BY_DOOR = 120

@@ -4,12 +4,14 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from schemas.topics import raw_topic
 from tests.faults.brokers import NODES, cluster_scene
 from tests.faults.scene import MARKS, kill, send_paced
 from tests.faults.traffic import make_sent
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.long]
 COUNT = 4_800
 PER_S = 1000
 

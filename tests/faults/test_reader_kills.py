@@ -6,11 +6,13 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from tests.faults.readers import Tables, assert_recommended, native_tables, reader
 from tests.faults.scene import MARKS, Scene, kill, native_scene, send_paced
 from tests.faults.traffic import SPLIT_USERS, make_sent
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.long]
 COUNT = 4_000
 PER_S = 1000
 ROUNDS = 3

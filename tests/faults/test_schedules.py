@@ -20,7 +20,7 @@ from tests.faults.scene import MARKS, Scene, kill, native_scene
 from tests.faults.traffic import PARTITIONS, Clients, Sent, make_sent
 from tests.streams.live import make_config, make_topic
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.long]
 SCHEDULES = 4
 COUNT = 2_200
 SLICE = 250

@@ -29,7 +29,7 @@ from schemas.ages import EventAges
 from tests.conftest import unavailable
 from tests.factories import NOON
 
-WAIT_S = 30
+WAIT_S = 60.0
 
 
 class Process:

@@ -19,7 +19,7 @@ from tests.streams.features.traffic import CATALOGUE, MINUTE, new_tenant, number
 borders = st.lists(st.integers(0, 80), max_size=8)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(traffic(), borders, st.sets(st.integers(0, 8)))
 async def test_a_user_reads_online_what_the_replay_gave_offline(
     redis_client: Redis, events: list[Event], cuts: list[int], closings: set[int]

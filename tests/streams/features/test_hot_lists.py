@@ -69,7 +69,7 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=60)
 @given(steps)
 async def test_whatever_moves_heat_is_what_the_specification_says(
     redis_client: Redis, steps: list[tuple[int, int, str, bool, int]]
@@ -195,7 +195,7 @@ async def test_a_category_of_the_catalogue_and_one_of_the_event_are_one_list(red
 weights = st.lists(st.sampled_from((0.1, 0.5, 1.0, 3.0, 9.9, 12.0)), min_size=1, max_size=30)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(weights, weights, st.integers(1, 7), st.lists(st.integers(0, 9), max_size=4))
 async def test_a_users_cap_is_exact_over_batches_partitions_duplicates_and_replays(
     redis_client: Redis, first: list[float], second: list[float], size: int, replays: list[int]

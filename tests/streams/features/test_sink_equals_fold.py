@@ -80,7 +80,7 @@ async def fill_catalogue(redis: Redis, tenant: str) -> None:
         await redis.hset(KeySpace(tenant).key("item", item), "category", category)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(traffic(), borders, faults, replays, closings, st.integers(1, 9), st.integers(1, 4))
 async def test_redis_holds_what_the_specification_says(
     redis_client: Redis,
@@ -125,7 +125,7 @@ def open_by(content: Content) -> dict[str, float]:
     return {user: session.closes_at for user, session in content.sessions.items() if not session.closed}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(traffic(4), traffic(4))
 async def test_two_partitions_of_a_tenant_add_up_to_one(
     redis_client: Redis, first: list[Event], second: list[Event]
@@ -146,7 +146,7 @@ async def test_two_partitions_of_a_tenant_add_up_to_one(
     assert in_any_order(as_ended(shipped)) == in_any_order(expected.all_sessions.ended)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(traffic(4), traffic(4), st.booleans())
 async def test_tenants_never_touch_each_others_keys(
     redis_client: Redis, mine: list[Event], theirs: list[Event], cluster: bool
