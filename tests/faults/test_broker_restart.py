@@ -4,10 +4,12 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.faults.scene import MARKS, kill, native_scene, send_paced
 from tests.faults.traffic import make_sent
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.long]
 COUNT = 10_000
 PER_S = 1000
 AWAY_S = 2

@@ -4,11 +4,13 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from infra.connections import open_redis
 from tests.faults.scene import MARKS, Scene, native_scene, roles_of, send_paced
 from tests.faults.traffic import make_sent
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.long]
 STORM_S = 12
 COUNT = 8_000
 

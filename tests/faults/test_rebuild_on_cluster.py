@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from infra.connections import open_redis
 from schemas.kafka import KafkaDsn
 from schemas.keys import KeySpace
@@ -18,7 +20,7 @@ from tests.streams.live import make_topic, role
 from tracking_configs.judge import Judge
 from tracking_configs.registry import ConfigRegistry
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.long]
 COUNT = 2_000
 
 

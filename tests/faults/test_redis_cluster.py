@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
 from infra.connections import open_redis
@@ -29,7 +30,7 @@ from tests.streams.live import make_topic, role
 from tracking_configs.judge import Judge
 from tracking_configs.registry import ConfigRegistry
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.long]
 COUNT = 3_000
 
 
