@@ -47,10 +47,10 @@ demo: $(VENV)/.run ## set up what running needs and run the main job on real dat
 up: $(VENV)/.run ## start the embedded stack with all roles and stay up
 	$(BIN)/millrace up
 
-test: $(VENV)/.dev ## run all tests (native ones where `make native` has run)
+test: $(VENV)/.dev ## run all tests but the long faults (native ones where `make native` has run)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not long" $(PYTEST_ARGS)
 
-faults: native $(VENV)/.dev ## break real servers in every way: all of tests/faults, some twenty minutes
+faults: native $(VENV)/.dev ## break real servers in every way: all of tests/faults
 	MILLRACE_TEST_REQUIRE_NATIVE=1 MILLRACE_TEST_KILLS=20 $(BIN)/pytest tests/faults $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## ruff, and its format check
