@@ -85,9 +85,6 @@ class TenantErasures:
             self.newest_ms = max(self.newest_ms, erased_at)
             self.version += 1
 
-    def is_erased(self, user_id: str) -> bool:
-        return self._when(user_id) is not None
-
     def forgets(self, user_id: str, at_ms: int) -> bool:
         """Whether nothing of the user from that moment, under the id itself, may be stored."""
         erased_at = self._when(user_id)
