@@ -250,26 +250,35 @@ async def test_a_running_platform_shows_its_tenants_and_what_is_down(platform: P
     try:
         shown = await until(lambda found: both_are_shown(found), tmp_path)
         rows = {row["tenant"]: row for row in shown["tenants"]}
-        assert rows["acme"]["in_per_s"] > 3 * rows["beta"]["in_per_s"] > 0
         assert rows["acme"]["rejected_per_s"] > 0  # at the door
         assert rows["acme"]["lag"].keys() == {f"millrace-{g}" for g in ("judge", "features", "analytics", "recommend")}
         assert 0 < rows["acme"]["age_p50_s"] <= rows["acme"]["age_p99_s"]
         assert [row["process"] for row in shown["processes"]] == sorted(ROLES)
-        assert not [row for row in shown["processes"] if row["problem"] or not row["rss_bytes"]]
         platform.kill("analytics", signal.SIGSTOP)
-        shown = await until(lambda found: any(row["problem"] for row in found["processes"]), tmp_path)
+        await until(lambda found: problems(found) == ["analytics"], tmp_path)
         platform.kill("analytics", signal.SIGCONT)
-        assert [row["process"] for row in shown["processes"] if row["problem"]] == ["analytics"]
     finally:
         stop.set()
         await sending
 
 
 def both_are_shown(found: dict[str, Any]) -> bool:
-    rows = [row for row in found["tenants"] if row["tenant"] in {"acme", "beta"}]
-    return len(rows) == 2 and all(
-        row["in_per_s"] and row["age_p99_s"] and row["lists_per_s"] and len(row["lag"]) == 4 for row in rows
+    """All figures of both, and acme the busier: between two scrapes a tenant's batches may have come all at once."""
+    rows = {row["tenant"]: row for row in found["tenants"] if row["tenant"] in {"acme", "beta"}}
+    return (
+        len(rows) == 2
+        and all(
+            row["in_per_s"] and row["age_p99_s"] and row["lists_per_s"] and len(row["lag"]) == 4
+            for row in rows.values()
+        )
+        and rows["acme"]["in_per_s"] > 3 * rows["beta"]["in_per_s"]
+        and not problems(found)
+        and all(row["rss_bytes"] for row in found["processes"])
     )
+
+
+def problems(found: dict[str, Any]) -> list[str]:
+    return [row["process"] for row in found["processes"] if row["problem"]]
 
 
 async def until(is_so: Any, data_dir: Path) -> dict[str, Any]:
