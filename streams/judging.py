@@ -9,15 +9,14 @@ import structlog
 
 from schemas.dead_letter import dead_letter, encode_dead_letter
 from schemas.erased import ErasedUsers
-from schemas.event import Event, Source
+from schemas.event import Event
 from schemas.limits import MAX_EVENT_BYTES
-from schemas.topics import RAW_PREFIX, SOURCE_HEADER, tenant_of
+from schemas.topics import RAW_PREFIX, tenant_of
 from schemas.validated import encode_event
 from schemas.verdict import Code, Issue, Rejected
 from streams.erased import admitted, bared
 from streams.publisher import Outgoing
 from streams.transport import Batch, Record
-from tracking_configs.judge import Arrival
 
 log = structlog.get_logger()
 
@@ -26,15 +25,14 @@ log = structlog.get_logger()
 MAX_ORIGINAL_BYTES: Final = 512 * 1024
 MAX_KEY_BYTES: Final = 64 * 1024
 MAX_EVIDENCE: Final = 100  # of the refused records that parked a tenant
-DOORS: Final = {source.value.encode(): source.value for source in (Source.HTTP, Source.GRPC)}
 
 
 class Judging(Protocol):
-    """What is asked of `tracking_configs.judge.Judge`."""
+    """What is asked of `tracking_configs.judge.Judge`, or of a `LeanJudge` where no texts are needed."""
 
     erased: ErasedUsers
 
-    def judge(self, value: bytes | None, arrival: Arrival) -> Event | Rejected: ...
+    def judge_all(self, records: Iterable[Record], tenant: str) -> Iterable[Event | Rejected]: ...
 
 
 @dataclass(slots=True)
@@ -61,11 +59,10 @@ class Judgement:
     verdicts: Counter[str] = field(default_factory=Counter)
 
 
-def judge_records(records: Iterable[Record], tenant: str, judge: Judging) -> Judged:
+def judge_records(records: Sequence[Record], tenant: str, judge: Judging) -> Judged:
     """Every record of one tenant's raw topic, judged; one without a value is rejected as empty."""
     judged = Judged()
-    for record in records:
-        verdict = judge.judge(record.value, arrival_of(record, tenant))
+    for record, verdict in zip(records, judge.judge_all(records, tenant), strict=True):
         if isinstance(verdict, Event):
             judged.accepted.append((record, verdict))
         else:
@@ -112,15 +109,6 @@ def cure_of(judge: Judging, batch: Batch, refused: Sequence[Record]) -> Callable
     evidence = [record for record in refused[-MAX_EVIDENCE:] if len(record.value or b"") <= MAX_EVENT_BYTES]
     sample = Batch(batch.tp, evidence, batch.epoch, batch.place)
     return lambda: 2 * len(judgement(sample, judge).validated) > len(evidence)
-
-
-def arrival_of(record: Record, tenant: str) -> Arrival:
-    """Where and when a raw record came in; only our doors set the source header, and only to their names."""
-    source: str = Source.KAFKA
-    for name, value in record.headers:
-        if name == SOURCE_HEADER:
-            source = DOORS.get(value, Source.KAFKA)
-    return Arrival(source, record.timestamp, tenant, record.topic, record.partition, record.offset)
 
 
 def letter_of(record: Record, rejection: Rejected) -> Outgoing:

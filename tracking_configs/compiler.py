@@ -17,7 +17,7 @@ from tracking_configs.assembly import Reading
 from tracking_configs.field_checks import compile_pattern
 from tracking_configs.field_rules import Matcher
 from tracking_configs.model import TrackingConfig, encode_config, known_actions, payload_key
-from tracking_configs.payload_decoder import payload_decoder
+from tracking_configs.payload_decoder import event_type, scenario_data_type
 from tracking_configs.signals import MAX_CATEGORY, MAX_DWELL_MS, NOTHING_DRAWN, Drawn, Signals, signals_of
 from tracking_configs.template import CUSTOM, FieldSpec
 
@@ -35,7 +35,8 @@ class CompiledConfig:
     """A config and what was made of it.
 
     `required`: for each action of the scenario, the names of the fields it needs. `free`: a custom scenario
-    that declares no field; its payload is any object.
+    that declares no field; its payload is any object. `decode_event`: a whole event at once, see `lean_judge.py`; it
+    raises msgspec.MsgspecError.
     """
 
     config: TrackingConfig
@@ -47,6 +48,7 @@ class CompiledConfig:
     version: int
     free: bool
     rejects: bool
+    decode_event: Callable[[bytes], Any]
     _decode: Callable[[msgspec.Raw], Any]
     # Attributes of the decoded payload.
     _needed: Mapping[str, tuple[str, ...]]
@@ -57,12 +59,18 @@ class CompiledConfig:
 
     def read(self, action: str, scenario_data: msgspec.Raw) -> Reading | None:
         """What a clean event says; None where it is not clean or not fast."""
-        if not scenario_data:
-            return None if self.required.get(action, _UNKNOWN) else (self.signals, self.version, NOTHING_DRAWN)
         try:
-            needed = self._needed[action]
-            payload = self._decode(scenario_data).payload
-        except (msgspec.MsgspecError, KeyError):
+            drawn = self.drawn_of(action, self._decode(scenario_data) if scenario_data else msgspec.UNSET)
+        except msgspec.MsgspecError:
+            return None
+        return None if drawn is None else (self.signals, self.version, drawn)
+
+    def drawn_of(self, action: str, scenario_data: Any) -> Drawn | None:
+        """What decoded scenario data say, or UNSET; None where they lack what the action needs, or are not fast."""
+        if scenario_data is msgspec.UNSET:
+            return None if self.required.get(action, _UNKNOWN) else NOTHING_DRAWN
+        payload, needed = scenario_data.payload, self._needed.get(action)
+        if needed is None:
             return None
         for attribute in needed:
             if getattr(payload, attribute) is None:
@@ -71,7 +79,7 @@ class CompiledConfig:
             value = getattr(payload, attribute)
             if value is not None and not matches(value):
                 return None
-        return self.signals, self.version, self._draw(payload)
+        return self._draw(payload)
 
     def _draw(self, payload: Any) -> Drawn:
         """`Signals.draw` on a decoded payload, whose types are known."""
@@ -112,6 +120,7 @@ def _compiled(config: TrackingConfig) -> CompiledConfig:
     free = config.scenario_type == CUSTOM and not specs
     key = payload_key(config.scenario_type)
     signals = signals_of(config)
+    scenario_data = scenario_data_type(key, specs, attributes, closed=not free)
     return CompiledConfig(
         config=config,
         payload_key=key,
@@ -122,7 +131,8 @@ def _compiled(config: TrackingConfig) -> CompiledConfig:
         version=config.version,
         free=free,
         rejects=config.enforcement == "reject",
-        _decode=payload_decoder(key, specs, attributes, closed=not free),
+        decode_event=msgspec.json.Decoder(event_type(scenario_data)).decode,
+        _decode=msgspec.json.Decoder(scenario_data).decode,
         _needed={action: tuple(attributes[name] for name in names) for action, names in required.items()},
         _patterns=tuple((attributes[name], matches) for name, matches in matchers.items()),
         _dwell=attributes.get(signals.dwell_field or ""),

@@ -5,6 +5,7 @@ path (`slow_path.py`) then looks at the whole of it and names everything. The tw
 accepts, the slow path accepts without a word.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from tracking_configs.base import (
     payload_keys,
 )
 from tracking_configs.json_text import is_too_deep, respelled
+from tracking_configs.raw_records import RawRecord, arrival_of
 from tracking_configs.registry import ConfigRegistry
 from tracking_configs.signals import NOTHING_DRAWN
 from tracking_configs.slow_path import judge_slowly, signals_of_unjudged
@@ -52,7 +54,7 @@ class Judge:
         erased: ErasedUsers | None = None,
     ) -> None:
         self.erased = ErasedUsers() if erased is None else erased
-        self._registry = registry
+        self.registry = registry
         self._refusing = refuse_unknown_scenarios
 
     def judge(self, value: bytes | None, arrival: Arrival) -> Event | Rejected:
@@ -63,7 +65,11 @@ class Judge:
             return _rejected(Code.TOO_LARGE, f"{len(value)} bytes are more than {MAX_EVENT_BYTES}")
         if is_too_deep(value):
             return _rejected(Code.TOO_DEEP, f"nested more than {MAX_NESTING} deep")
-        return self._judge_fast(value, arrival) or judge_slowly(value, arrival, self._registry, self._refusing)
+        return self._judge_fast(value, arrival) or judge_slowly(value, arrival, self.registry, self._refusing)
+
+    def judge_all(self, records: Iterable[RawRecord], tenant: str) -> list[Event | Rejected]:
+        """The verdict on each record of one tenant's raw topic. Never raises."""
+        return [self.judge(record.value, arrival_of(record, tenant)) for record in records]
 
     def _judge_fast(self, value: bytes, arrival: Arrival) -> Event | None:
         """The event where nothing need be said or changed; None where the slow path must look."""
@@ -77,9 +83,9 @@ class Judge:
         if context.device_type in DEVICE_ALIASES:  # what web clients send: not worth the slow path
             context = msgspec.structs.replace(context, device_type=DEVICE_ALIASES[context.device_type])
             base.context = respelled(base.context, {"device_type": context.device_type})
-        if not _completed(base, arrival) or context.device_type not in DEVICES or not _is_object(base.extra_data):
+        if not _completed(base, arrival) or context.device_type not in DEVICES or not is_object(base.extra_data):
             return None
-        config = self._registry.get(base.tenant_id, base.scenario_id)  # type: ignore[arg-type]
+        config = self.registry.get(base.tenant_id, base.scenario_id)  # type: ignore[arg-type]
         reading = self._read_unjudged(base) if config is None else config.read(base.action_type, base.scenario_data)
         if reading is None:
             return None
@@ -119,7 +125,7 @@ def _completed(base: Base, arrival: Arrival) -> bool:
     )
 
 
-def _is_object(raw: msgspec.Raw) -> bool:
+def is_object(raw: msgspec.Raw) -> bool:
     return raw is ABSENT or bytes(raw)[:1] == b"{"
 
 

@@ -1,34 +1,41 @@
-"""A msgspec decoder for the payloads of one config: it takes those whose every field is right, and no other.
+"""Types for msgspec that take the payloads of one config whose every field is right, and no other.
 
 Whether a field may be left out depends on the action, and a pattern is RE2: both stand apart, in `compiler.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from schemas.event import Context
 from schemas.limits import INT64_MAX, INT64_MIN
+from tracking_configs.base import Base
 from tracking_configs.template import FieldSpec
 
 _SCALARS: Final = {"integer": int, "number": float, "string": str, "boolean": bool}
 
 
-def payload_decoder(
+def scenario_data_type(
     key: str, specs: Mapping[str, FieldSpec], attributes: Mapping[str, str], *, closed: bool
-) -> Callable[[msgspec.Raw], Any]:
-    """Decodes scenario data into an object whose `payload` has an attribute for each field, None where it is absent.
+) -> type[msgspec.Struct]:
+    """Of scenario data, whose `payload` has an attribute for each field, None where it is absent.
 
-    `attributes`: the attribute of each field. `closed`: there may be no field beside them. The decoder raises
-    msgspec.MsgspecError.
+    `attributes`: the attribute of each field. `closed`: there may be no field beside them.
     """
     fields: list[Any] = [(attributes[name], type_of(spec) | None, None) for name, spec in specs.items()]
     names = {attribute: name for name, attribute in attributes.items()}
     payload = msgspec.defstruct("Payload", fields, rename=names, gc=False, forbid_unknown_fields=closed)
-    whole = msgspec.defstruct(
+    return msgspec.defstruct(
         "ScenarioData", [("payload", payload)], rename={"payload": key}, gc=False, forbid_unknown_fields=True
     )
-    return msgspec.json.Decoder(whole).decode
+
+
+def event_type(scenario_data: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Of a whole event: its context and scenario data are no texts but what they say."""
+    parts: list[Any] = [("context", Context), ("scenario_data", scenario_data | msgspec.UnsetType, msgspec.UNSET)]
+    options: dict[str, Any] = {"kw_only": True, "forbid_unknown_fields": True, "gc": False}
+    return msgspec.defstruct("WholeEvent", parts, bases=(Base,), **options)
 
 
 def type_of(spec: FieldSpec) -> Any:

@@ -20,6 +20,7 @@ from streams.features.sink import RedisFeatureSink
 from streams.parking import Parking
 from streams.parking_board import RedisBoard
 from streams.workers import run_analytics, run_features, run_judge
+from tracking_configs.lean_judge import LeanJudge
 
 log = structlog.get_logger()
 
@@ -41,7 +42,9 @@ async def work_stream(role: Role) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(run_judge(config, judging.judge, role.stop, judge_ready, parking_of(role, "judge")))
             group.create_task(
-                run_features(config, sink, judging.judge, role.stop, features_ready, parking_of(role, "features"))
+                run_features(
+                    config, sink, LeanJudge(judging.judge), role.stop, features_ready, parking_of(role, "features")
+                )
             )
             group.create_task(_when_all(role, judge_ready, features_ready))
 

@@ -48,6 +48,7 @@ from tests.factories import NOON
 from tests.streams.live import make_topic
 from tracking_configs.from_template import from_template
 from tracking_configs.judge import Judge
+from tracking_configs.lean_judge import LeanJudge
 from tracking_configs.model import config_of
 from tracking_configs.registry import ConfigRegistry
 from tracking_configs.template import load_templates
@@ -83,7 +84,7 @@ async def work(job: Job) -> None:
     async with Redis.from_url(job.redis) as redis, asyncio.TaskGroup() as group:
         sink = RedisFeatureSink(redis, lambda *_: ScenarioSignals(30 * 60_000, DAY_MS // 4))
         ready = [asyncio.Event()]
-        group.create_task(run_features(config, sink, judge, stop, ready[0]))
+        group.create_task(run_features(config, sink, LeanJudge(judge), stop, ready[0]))
         if job.roles == "stream":
             ready.append(asyncio.Event())
             group.create_task(run_judge(config, judge, stop, ready[1]))

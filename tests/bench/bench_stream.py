@@ -42,6 +42,7 @@ from streams.features_agent import FeaturesStep
 from streams.transport import Batch
 from tests.bench.stream_job import GAP_MS, HALF_LIFE_MS, Clock, Job, fill, make_bodies, make_judge
 from tests.bench.stream_peers import PEERS, Result
+from tracking_configs.lean_judge import LeanJudge
 
 __all__ = ["fill", "make_bodies", "make_judge"]
 
@@ -64,7 +65,8 @@ async def ours(job: Job) -> Result:
             clock.count(len(batch.records))
             return read_on
 
-    step = Counted(RedisFeatureSink(redis, lambda *_: ScenarioSignals(GAP_MS, HALF_LIFE_MS)), make_judge(job.tenant))
+    sink = RedisFeatureSink(redis, lambda *_: ScenarioSignals(GAP_MS, HALF_LIFE_MS))
+    step = Counted(sink, LeanJudge(make_judge(job.tenant)))
     config = StreamConfig(KafkaDsn.parse(job.kafka), group_prefix=f"bench-{time.time_ns()}-")
     await run_worker(lambda: lanes_app("features", raw_topic(""), config, step), stop, asyncio.Event())
     await redis.aclose()

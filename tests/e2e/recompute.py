@@ -9,9 +9,9 @@ from schemas.event import Event
 from schemas.topics import raw_topic
 from streams.features.fold import Content, fold
 from streams.features.model import ScenarioSignals
-from streams.judging import arrival_of
 from streams.transport import Record
 from tracking_configs.judge import Judge
+from tracking_configs.raw_records import arrival_of
 from tracking_configs.template import load_templates
 
 

@@ -36,6 +36,7 @@ from tests.faults.traffic import PARTITIONS, SPLIT_USERS, Clients, Sent
 from tests.streams.features.redis_content import Held, held_by, held_in
 from tests.streams.live import committed, make_config, make_topic, role
 from tracking_configs.judge import Judge
+from tracking_configs.lean_judge import LeanJudge
 from tracking_configs.registry import ConfigRegistry
 from tracking_configs.signals import signals_of_template
 
@@ -139,7 +140,7 @@ def roles_of(
     sink = RedisFeatureSink(redis, signals, cluster=cluster)
     return [
         lambda stop, ready: run_judge(config, judge, stop, ready),
-        lambda stop, ready: run_features(config, sink, judge, stop, ready),
+        lambda stop, ready: run_features(config, sink, LeanJudge(judge), stop, ready),
     ]
 
 

@@ -13,11 +13,11 @@ from redis.asyncio import Redis
 from infra.cli.main import main
 from schemas.event import Event
 from schemas.topics import raw_topic
-from streams.judging import arrival_of
 from streams.migrations import migrate
 from streams.rows import EVENT_COLUMNS, USER_BEHAVIORS, event_columns
 from tests.faults.scene import read_all
 from tests.streams.replay.stage import Stage, a_stage, traffic
+from tracking_configs.raw_records import arrival_of
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from faust.types import TP
 from schemas.erased import ErasedUsers
 from schemas.event import Event
 from schemas.verdict import Code, Issue, Rejected
-from streams.transport import Batch
+from streams.transport import Batch, Record
 from tests.factories import NOON, make_event
 from tracking_configs.judge import Arrival
+from tracking_configs.raw_records import arrival_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class FakeJudge:
     """Rejects empty values and `bad`, accepts the rest as an event of the record's offset."""
 
     erased = ErasedUsers()
+
+    def judge_all(self, records: Iterable[Record], tenant: str) -> list[Event | Rejected]:
+        return [self.judge(record.value, arrival_of(record, tenant)) for record in records]
 
     def judge(self, value: bytes | None, arrival: Arrival) -> Event | Rejected:
         if not value:

@@ -4,12 +4,15 @@ import msgspec
 import pytest
 
 from schemas.dead_letter import decode_dead_letter
+from schemas.event import Event
 from schemas.validated import decode_event
-from streams.judging import MAX_ORIGINAL_BYTES, arrival_of, cure_of, judge_records, judgement, tenant_of_raw
+from schemas.verdict import Rejected
+from streams.judging import MAX_ORIGINAL_BYTES, cure_of, judge_records, judgement, tenant_of_raw
 from tests.factories import NOON, make_body
 from tests.streams.fakes import FakeJudge, FakeRecord, batch_of
 from tests.tracking_configs.factories import make_registry, template_config
-from tracking_configs.judge import Judge
+from tracking_configs.judge import Arrival, Judge
+from tracking_configs.raw_records import arrival_of
 
 
 def test_accepted_events_keep_the_raw_key_order_and_place() -> None:
@@ -53,10 +56,10 @@ def test_a_dead_letter_of_a_huge_record_fits_into_a_topic() -> None:
     record = FakeRecord(0, b"x" * (MAX_ORIGINAL_BYTES + 1), key=b"k" * 100_000)
 
     class TooLarge(FakeJudge):
-        def judge(self, value: bytes | None, arrival: object) -> object:  # type: ignore[override]
-            return super().judge(b"bad", arrival)  # type: ignore[arg-type]
+        def judge(self, value: bytes | None, arrival: Arrival) -> Event | Rejected:
+            return super().judge(b"bad", arrival)
 
-    (outgoing,) = judgement(batch_of(record), TooLarge()).rejected  # type: ignore[arg-type]
+    (outgoing,) = judgement(batch_of(record), TooLarge()).rejected
     letter = decode_dead_letter(outgoing.value)
     assert outgoing.key is None
     assert len(outgoing.value) < 1024 * 1024

@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tests.tracking_configs.event_strategies import ACTIONS, PATTERNS, WORDS, configs, fields, values
 from tests.tracking_configs.factories import make_config
 from tests.tracking_configs.test_diff import (
     BREAKING,
@@ -18,7 +19,6 @@ from tests.tracking_configs.test_diff import (
     outcomes_under,
     replaced,
 )
-from tests.tracking_configs.test_paths_agree import ACTIONS, PATTERNS, WORDS, configs, fields, values
 from tracking_configs.checks import check_config
 from tracking_configs.diff import Change, compare
 from tracking_configs.errors import InvalidConfigError

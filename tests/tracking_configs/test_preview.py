@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from schemas.event import Event
 from schemas.topics import raw_topic
 from schemas.verdict import Code, Issue
+from tests.tracking_configs.event_strategies import configs, events
 from tests.tracking_configs.factories import (
     ARRIVED,
     NOON,
@@ -20,7 +21,6 @@ from tests.tracking_configs.factories import (
     on_topic,
     template_config,
 )
-from tests.tracking_configs.test_paths_agree import configs, events
 from tracking_configs.judge import Judge
 from tracking_configs.model import TrackingConfig
 from tracking_configs.past_event import BASE_WARNINGS, PastEvent, RefusedEvent, TakenEvent
