@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.event import Event
+from schemas.event import Event, Source
 from schemas.limits import MAX_EVENT_BYTES, MAX_FUTURE_MS, OLDEST_TIMESTAMP_MS
 from schemas.verdict import Rejected
 from tracking_configs.base import ABSENT, DEVICES, is_known_tenant_name
@@ -108,7 +108,7 @@ class _Reader:
             None,
             None,
             received_at,
-            source_of(record.headers),
+            source_of(record.headers) if record.headers else Source.KAFKA.value,
             signals.scenario_type,
             self._config.version,
             (),

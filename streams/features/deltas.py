@@ -110,7 +110,7 @@ class DeltaBuilder:
                 [_json(category).decode() for category in tables.categories],
                 users,
                 *hot.packed(),
-                _links(events, tables.items),
+                _links(events, tables.items) if LINKS.keys() & tables.actions.keys() else [],
             ]
         )
         return Deltas(blob, list(runs))
@@ -125,8 +125,11 @@ class DeltaBuilder:
     def _runs_by_user(self, events: Sequence[Event], split: frozenset[str]) -> dict[str, list[_Run]]:
         runs: dict[str, list[_Run]] = {}
         marks = self._closing.marks(events, self._now_ms)
+        scenario, gap_ms = ("", ""), 0
         for place, (event, mark) in enumerate(zip(events, marks, strict=True), 1):
-            gap_ms = self.signals_of(event.scenario_id, event.scenario_type).session_gap_ms
+            if (event.scenario_id, event.scenario_type) != scenario:
+                scenario = event.scenario_id, event.scenario_type
+                gap_ms = self.signals_of(*scenario).session_gap_ms
             user, timestamp = event.user_id, event.timestamp
             of_user = runs.get(user)
             if of_user is None:
@@ -165,23 +168,22 @@ class _Tables:
 
 
 def _run(run: _Run, tables: _Tables) -> list[Any]:
-    events, places = run.events, tables.items
+    events, places, known = run.events, tables.items, tables.categories
     newest = events[-1]
-    items = list(dict.fromkeys([places[event.item_id] for event in reversed(events)]))
-    known = tables.categories
-    categories = list(
-        dict.fromkeys([known[e.category] if e.category else -places[e.item_id] for e in reversed(events)])
-    )
+    backwards = events[::-1]
+    items = dict.fromkeys([places[event.item_id] for event in backwards])
+    categories = dict.fromkeys([known[e.category] if e.category else -places[e.item_id] for e in backwards])
     counts: dict[str, int] = {}
     for event in events:
-        counts[event.action_type] = counts.get(event.action_type, 0) + 1
+        action = event.action_type
+        counts[action] = counts.get(action, 0) + 1
     return [
         events[0].timestamp,
         newest.timestamp,
         run.gap_ms,
         run.first_place,
         len(events),
-        sum([max(0, min(MAX_DWELL_MS, event.dwell_ms)) for event in events if event.dwell_ms]),
+        sum([min(MAX_DWELL_MS, event.dwell_ms) for event in events if event.dwell_ms > 0]),
         newest.context.device_type,
         newest.scenario_id,
         _experiment(events),

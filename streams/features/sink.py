@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib import resources
-from itertools import pairwise
+from operator import lt
 from typing import Final, cast
 
 import msgspec
@@ -236,6 +236,8 @@ class RedisFeatureSink:
 
     def _cut(self, events: Sequence[Event]) -> int:
         """How many of the events go into the next script."""
+        if len(events) <= self._max_events and len({event.user_id for event in events}) <= self._max_users:
+            return len(events)
         users = set[str]()
         for count, event in enumerate(events):
             users.add(event.user_id)
@@ -326,8 +328,8 @@ def _sum(one: Applied, other: Applied) -> Applied:
 
 
 def _check_offsets(expected_offset: int | None, last_offset: int, events: Sequence[Event]) -> None:
-    offsets = [-1 if expected_offset is None else expected_offset, *(event.offset for event in events)]
-    if last_offset <= offsets[0] or offsets[-1] > last_offset or any(a >= b for a, b in pairwise(offsets)):
+    offsets = [-1 if expected_offset is None else expected_offset, *[event.offset for event in events]]
+    if last_offset <= offsets[0] or offsets[-1] > last_offset or not all(map(lt, offsets, offsets[1:])):
         raise OffsetsOutOfOrder(f"events do not lie in rising order behind {expected_offset} and up to {last_offset}")
 
 
