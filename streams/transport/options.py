@@ -3,13 +3,14 @@
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth, server_list
 from faust.types import TP
 
 from streams.transport.fairness import Turns
 
+MIN_FETCH_BYTES: Final = 64 * 1024
 Where = Callable[[Collection[TP], int], Awaitable[Mapping[TP, int]]]
 
 
@@ -31,6 +32,8 @@ class TransportOptions:
     abandoned, within less than the rebalance timeout.
     `on_held`: told how many partitions are held, see `streams.transport.placing`.
     `instance_id`: this worker's name in the group (static membership); None: a new member at every start.
+    `max_unread_bytes`: of records that were fetched and not handed out, as Kafka sends them: a partition has its share
+    of it, at least `MIN_FETCH_BYTES` and at most `max_partition_fetch_bytes`; a larger record batch comes whole.
     """
 
     client: Mapping[str, Any]
@@ -42,11 +45,17 @@ class TransportOptions:
     on_held: Callable[[int], None] | None = None
     instance_id: str | None = None
     max_partition_fetch_bytes: int = 1024 * 1024
+    max_unread_bytes: int = 16 * 1024 * 1024
     fetch_wait_ms: int = 100
     session_timeout_s: float = 10.0
     rebalance_timeout_s: float = 20.0
     heartbeat_interval_s: float = 3.0
     discovery_interval_s: float = 2.0
+
+    def partition_fetch_bytes(self, partitions: int) -> int:
+        """How much may be fetched of each, where so many are assigned."""
+        share = max(MIN_FETCH_BYTES, self.max_unread_bytes // max(1, partitions))
+        return min(self.max_partition_fetch_bytes, share)
 
 
 def options_of(app: Any) -> TransportOptions:

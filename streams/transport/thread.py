@@ -178,6 +178,7 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
         self._held_back = waiting or len(ready) < len(buffered)
         # Partitions with records left are no part of the next request, and must not wait for its end for long.
         fetcher._fetch_max_wait_ms = BUSY_FETCH_WAIT_MS if fetcher._records else self.options.fetch_wait_ms
+        fetcher._max_partition_fetch_bytes = self.options.partition_fetch_bytes(len(self.places))
         return dealt
 
     def _take(self, fetcher: Fetcher, tp: TP, at_most: int) -> list[FetchedRecord]:
@@ -288,9 +289,6 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
         if not said:
             log.warning(what, group=self.app.conf.id, error=repr(error))
         return True
-
-    def verify_event_path(self, now: float, tp: TP) -> None:
-        """Faust's livelock alarm reads one message as one event and cries wolf over batches; lag is a metric."""
 
 
 def _size_bytes(record: Record) -> int:
