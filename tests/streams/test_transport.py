@@ -293,7 +293,8 @@ async def test_a_worker_that_waits_for_room_does_not_spin(
     kafka: str, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wake ends the thread's wait, and with it the waiter for arrivals; that end is no arrival, to wake by again."""
-    topic, step, original = raw_topic(tenant), Recorder(tenant), ConsumerThread._deal
+    prefix = f"room-{tenant}-"  # no other test's records arrive
+    topic, step, original = prefix + tenant, Recorder(tenant), ConsumerThread._deal
     deals: list[ConsumerThread] = []
 
     def deal(thread: ConsumerThread, fetcher: Fetcher) -> list[Fetched]:
@@ -304,7 +305,7 @@ async def test_a_worker_that_waits_for_room_does_not_spin(
     await make_topic(kafka, topic, partitions=1)
     await fill(kafka, topic, 2000, partitions=1)
     step.gates[0].clear()  # its lane fills up, and the rest stays in aiokafka's buffer
-    async with running(make_config(kafka, max_batch_records=50, drain_timeout_s=0.5), step):
+    async with running(make_config(kafka, max_batch_records=50, drain_timeout_s=0.5), step, prefix):
         await _until(lambda: _has_no_room(deals, TP(topic, 0)))
         before = len(deals)
         for _ in range(WAKES):
