@@ -10,17 +10,15 @@ from typing import Final
 
 import msgspec
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.erased import ErasedUser
 from schemas.kafka import KafkaDsn
 from schemas.topics import ERASED_USERS
+from tracking_configs.compacted_topic import REQUEST_TIMEOUT_MS, ensure_compacted_topic
 
-REQUEST_TIMEOUT_MS: Final = 5000
 TIMEOUT_S: Final = 15.0
 CLOSING_S: Final = 2.0
-TOPIC_CONFIGS: Final = {"cleanup.policy": "compact", "segment.bytes": str(16 * 1024 * 1024)}
+TOPIC_CONFIGS: Final = {"segment.bytes": str(16 * 1024 * 1024)}
 
 
 class ErasedList:
@@ -46,16 +44,5 @@ class ErasedList:
 
 
 async def ensure_erased_topic(kafka: KafkaDsn, replication: int) -> None:
-    """Create the topic where it is absent: one partition, compacted. Raises KafkaError or OSError."""
-    admin = AIOKafkaAdminClient(**kafka.client_options(), request_timeout_ms=REQUEST_TIMEOUT_MS)
-    try:
-        await admin.start()
-        if ERASED_USERS in await admin.list_topics():
-            return
-        answer = await admin.create_topics([NewTopic(ERASED_USERS, 1, replication, topic_configs=TOPIC_CONFIGS)])
-        for _, code, *rest in answer.topic_errors:
-            if code not in (0, TopicAlreadyExistsError.errno):
-                error = for_code(code)
-                raise error(*rest) if issubclass(error, KafkaError) else KafkaError(error)
-    finally:
-        await admin.close()
+    """Create the topic where it is absent. Raises KafkaError or OSError."""
+    await ensure_compacted_topic(kafka, ERASED_USERS, replication, TOPIC_CONFIGS)

@@ -144,7 +144,9 @@ class Consumer(FaustConsumer):  # type: ignore[misc]  # Faust is untyped here
         await self._drain()
         try:
             async with asyncio.timeout(COMMITTING_S):
-                await self.maybe_wait_for_commit_to_finish()
+                if self._commit_fut is not None:
+                    # Not by Faust's own method, which takes the end of the time for the end of that commit.
+                    await asyncio.wait({self._commit_fut})
                 await self.force_commit()
         except TimeoutError:  # Kafka is away; what it was not told is read again
             log.warning("commit_abandoned", group=self.app.conf.id, partitions=len(self.ledger.committable()))

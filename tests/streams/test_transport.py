@@ -14,6 +14,7 @@ import pytest
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
+from aiokafka.consumer.fetcher import Fetcher
 from faust.types import TP
 
 from schemas.metrics import PARTITIONS_HELD
@@ -21,7 +22,7 @@ from schemas.topics import raw_topic
 from streams.app import lanes_app, run_worker
 from streams.config import StreamConfig
 from streams.transport import Batch
-from streams.transport.thread import ConsumerThread
+from streams.transport.thread import ConsumerThread, Fetched
 from tests.streams.live import (
     Recorder,
     admin_client,
@@ -35,6 +36,7 @@ from tests.streams.live import (
 )
 
 FIVE_SECONDS = 5.0
+WAKES = 10
 VICTIM = Path(__file__).parent / "victim.py"
 
 
@@ -287,6 +289,32 @@ async def test_a_worker_stops_within_ten_seconds_under_load(kafka: str, tenant: 
     await filling
 
 
+async def test_a_worker_that_waits_for_room_does_not_spin(
+    kafka: str, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wake ends the thread's wait, and with it the waiter for arrivals; that end is no arrival, to wake by again."""
+    prefix = f"room-{tenant}-"  # no other test's records arrive
+    topic, step, original = prefix + tenant, Recorder(tenant), ConsumerThread._deal
+    deals: list[ConsumerThread] = []
+
+    def deal(thread: ConsumerThread, fetcher: Fetcher) -> list[Fetched]:
+        deals.append(thread)
+        return original(thread, fetcher)
+
+    monkeypatch.setattr(ConsumerThread, "_deal", deal)
+    await make_topic(kafka, topic, partitions=1)
+    await fill(kafka, topic, 2000, partitions=1)
+    step.gates[0].clear()  # its lane fills up, and the rest stays in aiokafka's buffer
+    async with running(make_config(kafka, max_batch_records=50, drain_timeout_s=0.5), step, prefix):
+        await _until(lambda: _has_no_room(deals, TP(topic, 0)))
+        before = len(deals)
+        for _ in range(WAKES):
+            deals[0].wake()
+            await asyncio.sleep(1 / WAKES)
+        dealt = len(deals) - before
+    assert WAKES <= dealt <= 10 * WAKES, "one for each wake and a few for timeouts; spinning makes thousands"
+
+
 async def test_nothing_is_lost_when_workers_come_and_go(kafka: str, tenant: str) -> None:
     topic, config = raw_topic(tenant), make_config(kafka, max_batch_records=50)
     steps = [Recorder(tenant) for _ in range(3)]
@@ -396,6 +424,10 @@ async def make_anew(kafka: str, topic: str) -> None:
 
         await asyncio.sleep(0.5)
         await _until(made)
+
+
+async def _has_no_room(deals: list[ConsumerThread], tp: TP) -> bool:
+    return bool(deals) and deals[0].consumer.placed.is_set() and not deals[0].consumer.is_wanted(tp)
 
 
 async def _is_held(count: int) -> bool:
