@@ -1,7 +1,7 @@
 """A tenant's raw topic, read from a moment up to given offsets, without a consumer group."""
 
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -16,6 +16,7 @@ from streams.transport import Record
 
 FETCH_BYTES: Final = 4 * 1024 * 1024  # of a partition; what is prefetched is bounded by it
 FETCH_RECORDS: Final = 20_000
+TURN_RECORDS: Final = 2_000  # of a partition: while Redis takes those of one, another's are judged
 POLL_MS: Final = 200
 FETCH_WAIT_MS: Final = 10  # a request at a partition's end keeps those of the others waiting for as long
 
@@ -61,32 +62,34 @@ class RawLog:
         left = self._unread(upto)
         self._consumer.resume(*(self._places[number] for number in left))
         while left:
+            await self._fetch(left)
             batches = {number: records for number, last in left.items() if (records := self._take(number, last))}
             unread = self._unread(left)
             self._consumer.pause(*(self._places[number] for number in left.keys() - unread.keys()))
             left = unread
             if batches:
                 yield batches
-            else:
-                await self._fetch(left)
 
     def _unread(self, upto: Mapping[int, int]) -> dict[int, int]:
         return {number: last for number, last in upto.items() if self._next[number] <= last}
 
     def _take(self, number: int, last: int) -> list[Record]:
-        """What was fetched up to that offset."""
+        """What was fetched up to that offset, some at a time: so partitions take turns."""
         ahead = self._ahead[number]
-        count = bisect_right(ahead, last, key=_offset)
+        count = min(bisect_right(ahead, last, key=_offset), TURN_RECORDS)
         taken, self._ahead[number] = ahead[:count], ahead[count:]
         if taken:
             self._next[number] = taken[-1].offset + 1
         return taken
 
-    async def _fetch(self, numbers: Iterable[int]) -> None:
-        """Of some of these partitions, of which nothing is fetched."""
-        places = [self._places[number] for number in numbers]
+    async def _fetch(self, numbers: Collection[int]) -> None:
+        """Of those of the partitions of which nothing is left; waits only where that is all of them."""
+        lacking = [self._places[number] for number in numbers if not self._ahead[number]]
+        if not lacking:
+            return
+        wait_ms = POLL_MS if len(lacking) == len(numbers) else 0
         try:
-            fetched = await self._consumer.getmany(*places, timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
+            fetched = await self._consumer.getmany(*lacking, timeout_ms=wait_ms, max_records=FETCH_RECORDS)
         except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
             raise RecordsGone(self.topic) from error
         for tp, records in fetched.items():
