@@ -4,9 +4,8 @@
     python -m tests.bench.bench_replay [--events 200000] [--rate 500] [--compression lz4] [--stack native]
 
 Bursts of ten events from 20,000 users, in record batches compressed and not. A worker, a process of its own with the
-features alone, has taken them all and goes on taking `--rate` events a second. Three rebuilds: features that are as
-the log says; features of which every user's session and heat have been changed; and features that are gone but for
-the fences. Events a second are those of the whole rebuild, comparing and swapping included. The rebuild and the worker
+features alone, has taken them all and goes on taking `--rate` events a second. Three rebuilds: features that are right,
+as the log says; half changed, every user's session and heat; and lost, but for the fences and what is of no user. Events a second are those of the whole rebuild, comparing and swapping included. The rebuild and the worker
 share a core, and the servers have the other.
 """
 
@@ -94,8 +93,8 @@ async def lose_users(redis: Any) -> None:
 
 
 CASES: Final[dict[str, Callable[[Any], Any]]] = {
-    "as the log says": nothing,
-    "half of the keys changed": change_users,
+    "right": nothing,
+    "half changed": change_users,
     "lost": lose_users,
 }
 
