@@ -5,8 +5,9 @@
 
 Bursts of ten events from 20,000 users, in record batches compressed and not. A worker, a process of its own with the
 features alone, has taken them all and goes on taking `--rate` events a second. Three rebuilds: features that are right,
-as the log says; half changed, every user's session and heat; and lost, but for the fences and what is of no user. Events a second are those of the whole rebuild, comparing and swapping included. The rebuild and the worker
-share a core, and the servers have the other.
+as the log says; half changed, every user's session and heat; and lost, but for the fences and what is of no user.
+Events a second are those of the whole rebuild, comparing and swapping included. The rebuild and the worker share a
+core, and the servers have the other.
 """
 
 import argparse
