@@ -61,13 +61,18 @@ def why(
     except (KafkaError, RedisError) as error:
         raise ServerAwayError(f"a server does not answer ({error!r}): run `millrace doctor`") from error
     if found is None:
-        raise OperatorError(
-            f"{tenant} has no event of {name} that had arrived at {moment_text(at_ms)}: look at a later one"
-        )
+        raise OperatorError(_nothing_then(tenant, name, None if moment == NOW else at_ms))
     if as_json:
         print_json(asdict(found))
     else:
         _show(found)
+
+
+def _nothing_then(tenant: str, user: str, at_ms: int | None) -> str:
+    """`at_ms` None: now."""
+    if at_ms is None:
+        return f"{tenant} has no event of {user} yet: look at the names of the user and of the tenant"
+    return f"{tenant} has no event of {user} that had arrived at {moment_text(at_ms)}: look at a later one"
 
 
 async def _features(

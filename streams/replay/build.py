@@ -56,12 +56,17 @@ class ShadowBuilder:
         self._starts = starts
         self._applied: dict[int, int | None] = {}  # partition -> fence of the shadow
         self.folded = Folded()
-        self.touched: set[bytes] | None = None  # names that may have changed since it was made a set
+        self._touched: set[bytes] | None = None
 
     def behind(self, fences: Mapping[int, int]) -> int:
         """How many offsets lie between the shadow and these fences."""
         begun = {number: self._applied.get(number, self._starts.get(number, 0) - 1) for number in fences}
         return sum(max(0, last - (-1 if (at := begun[number]) is None else at)) for number, last in fences.items())
+
+    def take_touched(self) -> set[bytes]:
+        """Names of users' keys that may have changed since this was asked before; none at the first time."""
+        touched, self._touched = self._touched or set(), set()
+        return touched
 
     async def catch_up(self, fences: Mapping[int, int], on_progress: OnProgress | None = None) -> None:
         """Fold everything up to these fences, by partition. Raises ReplayLost, RecordsGone, SinkUnavailable."""
@@ -89,8 +94,8 @@ class ShadowBuilder:
             events = [event for _, event in judge_records(batch, self._tenant, self._judge).accepted]
             await self._apply(number, batch[-1].offset, events)
             await self._keys.let_expire(number, events)
-            if self.touched is not None:
-                self.touched |= names_of(events)
+            if self._touched is not None:
+                self._touched |= names_of(events)
             self.folded.records += len(batch)
             self.folded.events += len(events)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from streams.features.model import BLOCKS, FOLLOWS
 from streams.replay.shadow import ShadowKeys, parts
 
-MAX_COMPARED: Final = 50_000  # keys whose content is looked at
+MAX_READ: Final = 10_000  # keys that are read here, since Redis found them not to be alike byte for byte
 MAX_EXAMPLES: Final = 5
 SAME_SCORE: Final = 1e-6  # relative; sums of the same heat in another order differ by less
 
@@ -28,31 +28,34 @@ class Difference:
 
 async def compare(
     redis: Any, keys: ShadowKeys, names: set[bytes], stale: Sequence[bytes], catch_up: Callable[[], Awaitable[None]]
-) -> Difference:
+) -> tuple[Difference, set[bytes]]:
     """`names` of the shadow, `stale` of those in use that it has not. What differs is looked at again after
-    `catch_up`: events go on meanwhile."""
-    both = await keys.having(keys.live, names)
-    sample = list(both)[:MAX_COMPARED]
-    found = await differing(redis, keys, sample)
+    `catch_up`: events go on meanwhile. With the names whose content was found the same, now or then."""
+    readable = [name for name in names if _reader(name)]
+    both, unlike = await keys.sifted(readable)
+    found = await differing(redis, keys, sample := unlike[:MAX_READ])
     if found:
         await catch_up()
         found = await differing(redis, keys, found)
+    same = both.difference(unlike).union(sample).difference(found)
+    both |= await keys.having(keys.live, names.difference(readable))
     only_shadow = list(names - both)
     shown = {"only_live": stale, "only_shadow": only_shadow, "differing": found}
-    return Difference(
+    difference = Difference(
         only_live=len(stale),
         only_shadow=len(only_shadow),
         both=len(both),
-        compared=len(sample),
+        compared=len(both) - len(unlike) + len(sample),
         differing=len(found),
         examples={what: [name.decode() for name in some[:MAX_EXAMPLES]] for what, some in shown.items()},
     )
+    return difference, same
 
 
 async def differing(redis: Any, keys: ShadowKeys, names: Iterable[bytes]) -> list[bytes]:
-    """Of the features of these names, those whose content is not the same in use and in the shadow."""
+    """Of features that can be compared, those whose content is not the same in use and in the shadow."""
     found = list[bytes]()
-    for part in parts([name for name in names if _reader(name)], 200):
+    for part in parts(list(names), 200):
         pipeline = redis.pipeline(transaction=False)
         for name in part:
             for prefix in (keys.live.prefix, keys.shadow.prefix):

@@ -1,6 +1,7 @@
 """A tenant's raw topic, read from a moment up to given offsets, without a consumer group."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -15,16 +16,23 @@ from streams.transport import Record
 
 FETCH_BYTES: Final = 4 * 1024 * 1024  # of a partition; what is prefetched is bounded by it
 FETCH_RECORDS: Final = 20_000
+TURN_RECORDS: Final = 2_000  # of a partition: while Redis takes those of one, another's are judged
 POLL_MS: Final = 200
+FETCH_WAIT_MS: Final = 10  # a request at a partition's end keeps those of the others waiting for as long
 
 
 class RawLog:
-    """Partitions are named by their number. Every method raises KafkaError where Kafka is away."""
+    """Partitions are named by their number. Every method raises KafkaError where Kafka is away.
+
+    What was fetched beyond the offsets that were asked for is kept for the next time.
+    """
 
     def __init__(self, consumer: AIOKafkaConsumer, topic: str, partitions: Iterable[int]) -> None:
         self.topic = topic
         self._consumer = consumer
         self._places = {number: TopicPartition(topic, number) for number in sorted(partitions)}
+        self._next: dict[int, int] = {}  # partition -> offset that is read next
+        self._ahead: dict[int, list[Record]] = {}  # partition -> what was fetched and not read
         consumer.assign(list(self._places.values()))
 
     async def begins(self) -> dict[int, int]:
@@ -43,29 +51,53 @@ class RawLog:
 
     def seek(self, partition: int, offset: int) -> None:
         self._consumer.seek(self._places[partition], offset)
+        self._next[partition], self._ahead[partition] = offset, []
 
     async def read(self, upto: Mapping[int, int]) -> AsyncIterator[dict[int, list[Record]]]:
         """From where each partition of `upto` stands up to its offset there, which is a record's; others rest.
 
         Raises RecordsGone.
         """
-        left = {self._places[number]: offset for number, offset in upto.items()}
         self._consumer.pause(*self._places.values())
-        left = {tp: last for tp, last in left.items() if await self._consumer.position(tp) <= last}
-        self._consumer.resume(*left)
+        left = self._unread(upto)
+        self._consumer.resume(*(self._places[number] for number in left))
         while left:
-            try:
-                fetched = await self._consumer.getmany(*left, timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
-            except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
-                raise RecordsGone(self.topic) from error
-            batches: dict[int, list[Record]] = {}
-            for tp, records in fetched.items():
-                batches[tp.partition] = [record for record in records if record.offset <= left[tp]]
-                if records[-1].offset >= left[tp]:
-                    self._consumer.pause(tp)
-                    self._consumer.seek(tp, left.pop(tp) + 1)
+            await self._fetch(left)
+            batches = {number: records for number, last in left.items() if (records := self._take(number, last))}
+            unread = self._unread(left)
+            self._consumer.pause(*(self._places[number] for number in left.keys() - unread.keys()))
+            left = unread
             if batches:
                 yield batches
+
+    def _unread(self, upto: Mapping[int, int]) -> dict[int, int]:
+        return {number: last for number, last in upto.items() if self._next[number] <= last}
+
+    def _take(self, number: int, last: int) -> list[Record]:
+        """What was fetched up to that offset, some at a time: so partitions take turns."""
+        ahead = self._ahead[number]
+        count = min(bisect_right(ahead, last, key=_offset), TURN_RECORDS)
+        taken, self._ahead[number] = ahead[:count], ahead[count:]
+        if taken:
+            self._next[number] = taken[-1].offset + 1
+        return taken
+
+    async def _fetch(self, numbers: Collection[int]) -> None:
+        """Of those of the partitions of which nothing is left; waits only where that is all of them."""
+        lacking = [self._places[number] for number in numbers if not self._ahead[number]]
+        if not lacking:
+            return
+        wait_ms = POLL_MS if len(lacking) == len(numbers) else 0
+        try:
+            fetched = await self._consumer.getmany(*lacking, timeout_ms=wait_ms, max_records=FETCH_RECORDS)
+        except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
+            raise RecordsGone(self.topic) from error
+        for tp, records in fetched.items():
+            self._ahead[tp.partition] = records
+
+
+def _offset(record: Record) -> int:
+    return record.offset
 
 
 @asynccontextmanager
@@ -79,6 +111,7 @@ async def open_log(kafka: KafkaDsn, tenant: str) -> AsyncIterator[RawLog]:
         enable_auto_commit=False,
         auto_offset_reset="none",
         max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
         **kafka.client_options(),
     )
     await consumer.start()

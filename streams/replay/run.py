@@ -24,13 +24,15 @@ from streams.judging import Judging
 from streams.replay.build import OnProgress, ShadowBuilder
 from streams.replay.compare import Difference, compare
 from streams.replay.errors import AlwaysBehind, ReplayRunning, StartAhead, UserErased
+from streams.replay.listing import Listing
 from streams.replay.log import RawLog, open_log
 from streams.replay.owner import Ownership, end_ownership
 from streams.replay.sessions import settle_sessions
 from streams.replay.shadow import SHADOW_LIFE_S, ShadowKeys
 from streams.replay.swap import HOLD_MS, Swap
 
-NEAR: Final = 5_000  # offsets behind that are caught up with while the tenant's batches wait: well below a second
+CLOSE: Final = 200  # offsets behind that are caught up with while the tenant's batches wait: some 10 ms
+NEAR: Final = 5_000  # the same where coming closer does not work out, since much comes in: well below a second
 ROUNDS: Final = 20
 
 
@@ -120,14 +122,14 @@ class Rebuild:
         kept = 0
         if complete_from is not None:
             kept = await self._keys.keep_older(complete_from, self._sizes.recent)
-        builder.touched = set()
+        builder.take_touched()
         await self._settle(at_live_mark=False)
         names = await self._keys.names()
         stale = await self._keys.stale(names)
-        difference = await compare(self._redis, self._keys, names, stale, lambda: self._approach(builder))
+        difference, same = await compare(self._redis, self._keys, names, stale, lambda: self._approach(builder))
         pause_ms, scripts = 0.0, 0
         if self._order.swap:
-            pause_ms, scripts = await self._put(builder, names, set(stale), began_at)
+            pause_ms, scripts = await self._put(builder, Listing(names - same, set(stale)), began_at)
         return Report(
             tenant=self._order.tenant,
             records=builder.folded.records,
@@ -144,20 +146,22 @@ class Rebuild:
 
     async def _approach(self, builder: ShadowBuilder, on_progress: OnProgress | None = None) -> None:
         """Up to where the features in use are nearly the same. Raises AlwaysBehind."""
+        before = None
         for _ in range(ROUNDS):
             fences = await self._fences()
             await self._owner.check()
             behind = builder.behind(fences)
             await builder.catch_up(fences, on_progress)
-            if behind <= NEAR:
+            gains_little = before is not None and 2 * behind > before
+            if behind <= CLOSE or (behind <= NEAR and gains_little):
                 return
+            before = behind
         raise AlwaysBehind(self._order.tenant, builder.behind(await self._fences()))
 
-    async def _put(
-        self, builder: ShadowBuilder, names: set[bytes], stale: set[bytes], began_at: int
-    ) -> tuple[float, int]:
+    async def _put(self, builder: ShadowBuilder, listing: Listing, began_at: int) -> tuple[float, int]:
         """Swap. For how many ms the tenant's batches waited, and in how many scripts it was done."""
         for _ in range(ROUNDS):
+            await listing.follow(self._keys, builder.take_touched(), await self._fences())
             await self._approach(builder)
             await self._hold()
             held = time.monotonic()
@@ -169,7 +173,8 @@ class Rebuild:
                 await self._settle(at_live_mark=True)
                 await self._owner.check()
                 self._check_erasures(began_at)
-                scripts = await self._swap.put(*await self._final(builder, names, stale))
+                await listing.follow(self._keys, builder.take_touched(), fences)
+                scripts = await self._swap.put(listing.moved, list(listing.dropped))
                 return (time.monotonic() - held) * 1000, scripts
             finally:
                 await self._swap.release()
@@ -183,15 +188,6 @@ class Rebuild:
             if time.monotonic() > deadline:
                 raise ReplayRunning(self._order.tenant, "somebody who holds them")
             await asyncio.sleep(1)
-
-    async def _final(
-        self, builder: ShadowBuilder, names: set[bytes], stale: set[bytes]
-    ) -> tuple[set[bytes], list[bytes]]:
-        """What is moved and what is dropped, with what changed since the names were listed."""
-        touched = builder.touched or set()
-        has = await self._keys.having(self._keys.shadow, touched) | await self._keys.shared_names(await self._fences())
-        moved = names | has
-        return moved, list((stale | touched) - moved)
 
     async def _settle(self, *, at_live_mark: bool) -> None:
         fences = await self._fences()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from importlib import resources
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,9 @@ FEATURES: Final = (
 )
 SHARED: Final = (b"hot:landmarks", b"seen:0", b"seen:1", b"seen:current", b"watermarks")
 _FEATURES: Final = tuple(start.encode() for start in FEATURES)
+SCRIPT: Final = resources.files("streams.replay").joinpath("unlike.lua").read_text()
+NOT_IN_BOTH, UNLIKE = b"nd"
+NAMES_A_SCRIPT: Final = 500
 NAMES_A_CALL: Final = 1000  # about a millisecond of Redis
 SHADOW_LIFE_S: Final = 24 * 60 * 60
 
@@ -29,6 +33,7 @@ class ShadowKeys:
         self.live = KeySpace(tenant, cluster=cluster)
         self.shadow = KeySpace(tenant, cluster=cluster, shadow=True)
         self._redis = redis
+        self._unlike = redis.register_script(SCRIPT)
 
     async def remove(self) -> int:
         """Everything of the shadow; how many keys that were."""
@@ -60,6 +65,17 @@ class ShadowKeys:
                 pipeline.exists(space.prefix.encode() + name)
             found.update(name for name, exists in zip(part, await pipeline.execute(), strict=True) if exists)
         return found
+
+    async def sifted(self, names: Sequence[bytes]) -> tuple[set[bytes], list[bytes]]:
+        """Those of the names that both have, and those among them whose content is not alike byte for byte."""
+        both, unlike = set[bytes](), list[bytes]()
+        for part in parts(names, NAMES_A_SCRIPT):
+            packed = msgspec.msgpack.encode([name.decode() for name in part])
+            args = [self.live.prefix, self.shadow.prefix, packed]
+            letters = await self._unlike(keys=[self.live.key("fence", "features")], args=args)
+            both.update(name for name, letter in zip(part, letters, strict=True) if letter != NOT_IN_BOTH)
+            unlike += [name for name, letter in zip(part, letters, strict=True) if letter == UNLIKE]
+        return both, unlike
 
     async def shared_names(self, partitions: Iterable[int]) -> set[bytes]:
         """Of what the shadow has of no single user."""
@@ -134,7 +150,9 @@ def names_of(events: Iterable[Event], window_ms: int = DAY_MS) -> set[bytes]:
     for event in events:
         user, moment = encode_id(event.user_id), min(event.timestamp, event.received_at)
         names.update(f"{kind}:{user}" for kind in ("user:session", "user:session_items", "user:recent"))
-        names.update((f"user:heat:{user}:{moment // window_ms}", f"{FOLLOWS}:{user}", f"{BLOCKS}:{user}"))
+        names.add(f"user:heat:{user}:{moment // window_ms}")
+        if kind := LINKS.get(event.action_type):
+            names.add(f"{kind}:{user}")
     return {name.encode() for name in names}
 
 

@@ -14,6 +14,8 @@ for _, name in ipairs(cmsgpack.unpack(ARGV[5])) do call('UNLINK', live .. name) 
 for _, group in ipairs(cmsgpack.unpack(ARGV[6])) do
   local life, names = group[1], group[2]
   for _, name in ipairs(names) do
+    -- What is of no user may be large, and RENAME would free it here and now.
+    if string.sub(name, 1, 5) ~= 'user:' and call('EXISTS', shadow .. name) == 1 then call('UNLINK', live .. name) end
     local moved = redis.pcall('RENAME', shadow .. name, live .. name)
     if moved.ok then -- else the shadow's own life had ended, or it was moved before
       if life > 0 then

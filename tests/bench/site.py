@@ -141,10 +141,11 @@ def partition_of(user: str, partitions: int) -> int:
     return zlib.crc32(user.encode()) % partitions
 
 
-async def fill(kafka: str, records: Iterable[Raw]) -> int:
+async def fill(kafka: str, records: Iterable[Raw], *, compression: str | None = None) -> int:
     """As quickly as one producer can; how many there were."""
     sent, builders = 0, dict[tuple[str, int], Any]()
-    async with AIOKafkaProducer(bootstrap_servers=kafka, max_batch_size=BATCH_BYTES) as producer:
+    options = {"max_batch_size": BATCH_BYTES, "compression_type": compression}
+    async with AIOKafkaProducer(bootstrap_servers=kafka, **options) as producer:
         for topic, partition, key, value in records:
             sent, now_ms = sent + 1, time.time_ns() // 1_000_000
             builder = builders.get((topic, partition)) or producer.create_batch()

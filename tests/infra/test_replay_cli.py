@@ -100,7 +100,8 @@ async def test_features_are_rebuilt_and_told_of(
         (("replay", "--tenant", "acme", "--into", "place"), 2, "shadow"),
         (("why", "u1", "--tenant", "acme"), 2, "USER@TIME"),
         (("why", "u1@2999-01-01", "--tenant", "acme"), 2, "lies ahead"),
-        (("why", "u1@now", "--tenant", "nobody-knows"), 1, "no event of u1"),
+        (("why", "u1@now", "--tenant", "nobody-knows"), 1, "no event of u1 yet"),
+        (("why", "u1@1h", "--tenant", "nobody-knows"), 1, "look at a later one"),
     ],
 )
 async def test_wrong_use_and_unknown_names_are_sentences(
