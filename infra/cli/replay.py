@@ -24,6 +24,7 @@ from schemas.topics import is_tenant, raw_topic
 from streams.features.errors import FeatureSinkError
 from streams.replay.errors import NoSuchTopic, ReplayError
 from streams.replay.run import Order, Rebuild, Report, abort
+from tracking_configs.lean_judge import LeanJudge
 
 EARLIEST: Final = "earliest"
 INTO: Final = ("shadow",)
@@ -77,7 +78,7 @@ async def _rebuild(settings: Settings, order: Order, *, quiet: bool) -> Report:
                 rebuild = Rebuild(
                     deps.redis,
                     deps.kafka,
-                    judging.judge,
+                    LeanJudge(judging.judge),
                     judging.scenario_signals,
                     order,
                     cluster=settings.redis_cluster,

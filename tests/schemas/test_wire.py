@@ -11,21 +11,33 @@ from hypothesis import strategies as st
 from schemas.dead_letter import dead_letter, decode_dead_letter, encode_dead_letter
 from schemas.event import Context, Event
 from schemas.single_object import MAGIC, SingleObjectCodec, UnknownSchemaError, load_codec
-from schemas.validated import decode_event, encode_event
+from schemas.validated import decode_event, encode_event, encode_event_plainly
 from schemas.verdict import Code, Issue
 from tests.factories import make_event
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 optional_texts = st.none() | texts
+long_texts = texts | st.integers(0, 20_000).map(lambda length: "ß" * length)
+longs = st.integers(-(2**63), 2**63 - 1)
+ints = st.integers(-(2**31) + 1, 2**31 - 1)
 issues = st.builds(Issue, texts, st.sampled_from(list(Code)), texts)
 events = st.builds(
     make_event,
     event_id=texts,
     user_id=texts,
     context=st.builds(Context, st.sampled_from(["mobile", "pc"]), optional_texts, optional_texts, optional_texts),
-    position=st.none() | st.integers(0, 2**63 - 1),
-    scenario_data=optional_texts,
+    context_json=long_texts,
+    timestamp=longs,
+    received_at=longs,
+    config_version=ints,
+    partition=ints,
+    offset=longs,
+    position=st.none() | longs,
+    scenario_data=st.none() | long_texts,
+    extra_data=st.none() | long_texts,
     experiment_id=optional_texts,
+    experiment_group=optional_texts,
+    category=optional_texts,
     validation_warnings=st.lists(issues, max_size=3).map(tuple),
     weight=st.floats(allow_nan=False),
     positive=st.booleans(),
@@ -37,6 +49,29 @@ events = st.builds(
 @given(events)
 def test_a_validated_event_survives_the_wire(event: Event) -> None:
     assert decode_event(encode_event(event)) == event
+
+
+@given(events)
+def test_an_event_is_written_as_the_schema_says(event: Event) -> None:
+    assert encode_event(event) == encode_event_plainly(event)
+
+
+@pytest.mark.parametrize("number", [0, 63, 64, 2**20 - 1, 2**20, 2**31 - 1, 2**62, 2**63 - 1])
+def test_a_number_is_written_as_the_schema_says(number: int) -> None:
+    for offset in (number, -number, ~number):
+        event = make_event(offset=offset)
+        assert encode_event(event) == encode_event_plainly(event)
+
+
+@pytest.mark.parametrize("fields", [{"position": 2**63}, {"offset": -(2**63) - 1}, {"config_version": 2**31}])
+def test_a_number_that_the_schema_cannot_hold_is_an_error(fields: dict[str, int]) -> None:
+    with pytest.raises(OverflowError):
+        encode_event(make_event(**fields))
+
+
+def test_text_that_is_none_is_an_error() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        encode_event(make_event(user_id="\ud800"))
 
 
 @pytest.mark.parametrize(("weight", "positive"), [(2.0, True), (0.0, False), (-1.0, False)])
