@@ -82,9 +82,9 @@ class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is 
     async def on_start(self) -> None:
         bound_inflating()
         await super().on_start()
-        # aiokafka holds back a node's fetches while records of one of its partitions lie unread. For its 100 ms a tenant
-        # with a backlog would delay every other; not at all, and the next fetch would leave out the partitions whose
-        # records we are about to take, and what follows there would wait until it ends.
+        # aiokafka holds back a node's fetches while records of one of its partitions lie unread. For its 100 ms, and a
+        # tenant with a backlog would delay every other; not at all, and the next fetch would leave out the partitions
+        # whose records we are about to take, and what follows there would wait until it ends.
         self._ensure_consumer()._fetcher._prefetch_backoff = TAKING_S
 
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
