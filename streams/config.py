@@ -11,8 +11,8 @@ class StreamConfig:
 
     kafka: KafkaDsn
     group_prefix: str = "millrace-"
-    max_batch_records: int = 2000  # of a tenant that is alone
-    turn_records: int | None = 250  # of a tenant at a time while others are there; None: as they come, unfairly
+    max_batch_records: int = 2500  # of a tenant that is alone
+    turn_records: int | None = 100  # of a tenant at a time while others are there; None: as they come, unfairly
     max_partition_fetch_bytes: int = 1024 * 1024
     fetch_wait_ms: int = 100
     commit_interval_s: float = 1.0

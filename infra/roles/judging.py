@@ -9,8 +9,8 @@ from infra.roles.erasing import erased_feed
 from infra.roles.role import Role
 from recommenders.mix import RecallMix, Share
 from schemas.erased import ErasedUsers
-from streams.collector import settle_collector
 from streams.features.model import ScenarioSignals
+from streams.interpreter import settle_interpreter
 from tracking_configs.feed import ConfigFeed
 from tracking_configs.judge import Judge
 from tracking_configs.registry import ConfigRegistry
@@ -52,7 +52,7 @@ async def open_judging(role: Role) -> AsyncIterator[Judging]:
     try:
         await role.until_stopped(asyncio.gather(feed.start(), erasures.start()))
         role.checks["configs"] = lambda: feed.healthy
-        settle_collector()
+        settle_interpreter()
         yield Judging(registry, feed, judge, erased)
     finally:
         await asyncio.gather(feed.stop(), erasures.stop())

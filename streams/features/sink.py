@@ -139,8 +139,8 @@ class RedisFeatureSink:
         cap: HeatCap | None = None,
         closing: Closing | None = None,
         clock: Clock = system_clock,
-        max_events: int = 1000,
-        max_users: int = 500,
+        max_events: int = 1250,
+        max_users: int = 625,
         shadow: bool = False,
     ) -> None:
         if not 0 < max_events <= MAX_SCRIPT_EVENTS:

@@ -35,8 +35,8 @@ Take = Callable[[TP, int], Taken]
 class Turns:
     """How much a tenant gets at a time. `bounded` false: a tenant may have any number of turns at work."""
 
-    turn_records: int = 250
-    lone_turn_records: int = 2000
+    turn_records: int = 100
+    lone_turn_records: int = 2500
     bounded: bool = True
     linger_s: float = 30.0
 

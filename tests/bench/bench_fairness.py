@@ -41,6 +41,7 @@ from schemas.topics import raw_topic
 from streams.config import StreamConfig
 from streams.features.model import DAY_MS, ScenarioSignals
 from streams.features.sink import RedisFeatureSink
+from streams.interpreter import settle_interpreter
 from streams.workers import run_features, run_judge
 from tests.bench.bench_freshness import Probe
 from tests.bench.bench_stream import make_bodies
@@ -73,11 +74,11 @@ class Job:
 
 async def work(job: Job) -> None:
     """The worker, until SIGTERM."""
-    sys.setswitchinterval(0.0005)
     registry = ConfigRegistry()
     for tenant in (QUIET, NOISY):
         draft = from_template(load_templates()[SCENARIO], tenant, SCENARIO, "Bench")
         registry.apply(config_of(draft, version=1, created_at=NOON, updated_at=NOON))
+    settle_interpreter()
     judge, stop, config = Judge(registry), asyncio.Event(), StreamConfig(KafkaDsn.parse(job.kafka))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     config = config if job.fair else replace(config, turn_records=None)

@@ -34,11 +34,11 @@ from infra.stack.servers import running_server
 from schemas.kafka import KafkaDsn
 from schemas.topics import raw_topic
 from streams.app import lanes_app, run_worker
-from streams.collector import settle_collector
 from streams.config import StreamConfig
 from streams.features.model import ScenarioSignals
 from streams.features.sink import RedisFeatureSink
 from streams.features_agent import FeaturesStep
+from streams.interpreter import settle_interpreter
 from streams.transport import Batch
 from tests.bench.stream_job import GAP_MS, HALF_LIFE_MS, Clock, Job, fill, make_bodies, make_judge
 from tests.bench.stream_peers import PEERS, Result
@@ -57,7 +57,7 @@ async def ours(job: Job) -> Result:
     stop = asyncio.Event()
     clock = Clock(job.events, stop.set)
     redis = Redis.from_url(job.redis)
-    settle_collector()
+    settle_interpreter()
 
     class Counted(FeaturesStep):
         async def process(self, batch: Batch) -> int | None:
