@@ -22,6 +22,7 @@ from tests.faults.traffic import PARTITIONS, Clients, Sent, make_sent
 from tests.streams.features.redis_content import held_in
 from tests.streams.live import make_config, make_topic, role
 from tracking_configs.judge import Judge
+from tracking_configs.lean_judge import LeanJudge
 from tracking_configs.registry import ConfigRegistry
 
 
@@ -40,15 +41,17 @@ class Stage:
     async def worker(self) -> AsyncIterator[None]:
         """The features in this process, as `worker stream` runs them."""
         sink = RedisFeatureSink(self.redis, signals)
-        async with role(lambda stop, ready: run_features(self.config, sink, self.judge, stop, ready)):
+        async with role(lambda stop, ready: run_features(self.config, sink, LeanJudge(self.judge), stop, ready)):
             yield
 
-    async def send(self, sent: list[Sent], per_s: int | None = None) -> None:
+    async def send(self, sent: list[Sent], per_s: int | None = None, hurry: asyncio.Event | None = None) -> None:
+        """All of them: at once, or so many a second, until there is a `hurry`."""
+        hurry = hurry or asyncio.Event()
         size = len(sent) if per_s is None else max(1, per_s // 20)
         async with Clients(self.kafka, self.tenant) as clients:
             for first in range(0, len(sent), size):
                 await clients.send(sent[first : first + size])
-                if per_s is not None:
+                if per_s is not None and not hurry.is_set():
                     await asyncio.sleep(0.05)
 
     async def counted(self) -> None:
@@ -57,8 +60,8 @@ class Stage:
         assert await eventually(lambda: fences_in(self.redis, self.tenant), lambda found: found == last) == last
 
     async def rebuild(self, since_ms: int | None = None, *, swap: bool = True, **options: Any) -> Report:
-        order = Order(self.tenant, since_ms, swap)
-        return await Rebuild(self.redis, KafkaDsn.parse(self.kafka), self.judge, signals, order, **options).run()
+        order, kafka = Order(self.tenant, since_ms, swap), KafkaDsn.parse(self.kafka)
+        return await Rebuild(self.redis, kafka, LeanJudge(self.judge), signals, order, **options).run()
 
     async def assert_exact(self) -> None:
         """The features in use are those of a plain recomputation, and nothing is left of a shadow."""

@@ -17,7 +17,8 @@ async def test_spoilt_features_are_put_right_while_events_flow(kafka: str, redis
         await stage.send(sent[: COUNT // 2])
         await stage.counted()
         await stage.spoil()
-        sending = asyncio.create_task(stage.send(sent[COUNT // 2 :], per_s=500))
+        hurry = asyncio.Event()
+        sending = asyncio.create_task(stage.send(sent[COUNT // 2 :], per_s=100, hurry=hurry))
         report = await stage.rebuild()
         assert report.swapped
         assert report.scripts == 1
@@ -26,6 +27,7 @@ async def test_spoilt_features_are_put_right_while_events_flow(kafka: str, redis
         assert report.difference.differing >= 10
         assert report.complete_from is None
         assert not sending.done(), "events flowed until the swap"
+        hurry.set()
         await sending
         await stage.counted()
         await stage.assert_exact()
