@@ -1,13 +1,14 @@
 """Fairness: what one tenant's flood does to how soon another's events show in Redis.
 
-    python -m tests.bench.bench_fairness [--rate 200] [--seconds 15] [--traffic uniform] [--roles stream]
+    python -m tests.bench.bench_fairness [--rate 200] [--noisy-rate 0] [--seconds 15] [--traffic uniform]
 
 The tenant `quiet` sends events at a steady rate, and of each it is measured when its session in Redis has it. Once
 alone, once while the worker has a backlog of the tenant `noisy` before it, which it works off as fast as it can, all
-the time: more than a hundred times the quiet one's share. With fairness as the worker has it by default, and without:
-a tenant's batches as large as a lone tenant's, and as many at work as there are partitions. Servers of their own for
-each; the worker is a process of its own, with both consumer groups of `millrace worker stream`, or with the features
-alone. The asking interval, 2 ms, is part of the figures.
+the time; or, with `--noisy-rate`, while that tenant sends so many events a second, such as a hundred times the quiet
+one's. With fairness as the worker has it by default, and without: a tenant's batches as large as a lone tenant's, and
+as many at work as there are partitions. Servers of their own for each; the worker is a process of its own, with both
+consumer groups of `millrace worker stream`, or with `--roles features` alone. The asking interval, 2 ms, is part of
+the figures.
 """
 
 import argparse
@@ -21,11 +22,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import msgspec
 import structlog
@@ -57,6 +58,7 @@ from tracking_configs.template import load_templates
 QUIET, NOISY, SCENARIO, PARTITIONS, USERS = "quiet", "noisy", "game", 4, 2000
 ASK_EVERY_S: Final = 0.002
 BACKLOG_PER_S: Final = 40_000  # more than a worker takes on one core
+FLOOD_EVERY_S: Final = 0.02
 WARM_UP_S: Final = 4.0
 STOPPING_S: Final = 10
 EVENT_ID, TIMESTAMP = re.compile(rb"evt_[0-9a-f]{16}"), re.compile(rb'"timestamp":\d+')
@@ -115,22 +117,58 @@ async def worker(job: Job) -> AsyncIterator[None]:
             raise SystemExit(f"the worker did not stop within {STOPPING_S} s") from None
 
 
-async def fill(kafka: str, topic: str, traffic: str, count: int) -> None:
-    """A backlog of events of that tenant in every partition, each with an id of its own."""
-    bodies, dice, now_ms = make_bodies(traffic, NOISY, 20_000), random.Random(1), time.time_ns() // 1_000_000
+Records = Iterator[tuple[int, bytes, bytes]]  # partition, key, value
+
+
+def noisy_records(traffic: str, began_ms: int, per_ms: float) -> Records:
+    """Events of that tenant without end, each with an id of its own, so many a millisecond of event time."""
+    bodies, dice = make_bodies(traffic, NOISY, 20_000), random.Random(1)
+    for number, (user, body) in enumerate(itertools.cycle(bodies)):
+        event_id, at_ms = b"evt_%016x" % dice.getrandbits(64), b"%d" % (began_ms + number / per_ms)
+        value = TIMESTAMP.sub(b'"timestamp":' + at_ms, EVENT_ID.sub(event_id, body, 1), 1)
+        yield hash(user) % PARTITIONS, user.encode(), value
+
+
+async def fill(producer: AIOKafkaProducer, topic: str, records: Records, count: int) -> None:
+    """Send so many of the records, in full batches but for the last of each partition."""
+    builders: dict[int, Any] = {}
+    for partition, key, value in itertools.islice(records, count):
+        builder = builders.setdefault(partition, producer.create_batch())
+        if builder.append(timestamp=None, key=key, value=value) is None:
+            await (await producer.send_batch(builder, topic, partition=partition))
+            builders[partition] = producer.create_batch()
+            builders[partition].append(timestamp=None, key=key, value=value)
+    for partition, builder in builders.items():
+        await producer.send_batch(builder, topic, partition=partition)
+    await producer.flush()
+
+
+@asynccontextmanager
+async def noise(kafka: str, options: argparse.Namespace) -> AsyncIterator[None]:
+    """The noisy tenant: a backlog that outlasts the run, or so many events a second meanwhile."""
+    rate, now_ms, topic = options.noisy_rate, time.time_ns() // 1_000_000, raw_topic(NOISY)
     async with AIOKafkaProducer(bootstrap_servers=kafka, max_batch_size=256 * 1024) as producer:
-        builders = [producer.create_batch() for _ in range(PARTITIONS)]
-        for number, (user, body) in enumerate(itertools.islice(itertools.cycle(bodies), count)):
-            event_id, at_ms = b"evt_%016x" % dice.getrandbits(64), b"%d" % (now_ms - count + number)
-            value = TIMESTAMP.sub(b'"timestamp":' + at_ms, EVENT_ID.sub(event_id, body, 1), 1)
-            partition = hash(user) % PARTITIONS
-            if builders[partition].append(timestamp=None, key=user.encode(), value=value) is None:
-                await (await producer.send_batch(builders[partition], topic, partition=partition))
-                builders[partition] = producer.create_batch()
-                builders[partition].append(timestamp=None, key=user.encode(), value=value)
-        for partition, builder in enumerate(builders):
-            await producer.send_batch(builder, topic, partition=partition)
-        await producer.flush()
+        if rate == 0:
+            count = int(BACKLOG_PER_S * (options.seconds + 2 * WARM_UP_S))
+            await fill(producer, topic, noisy_records(options.traffic, now_ms - count, 1), count)
+            yield
+            return
+        flooding = asyncio.create_task(
+            flood(producer, topic, noisy_records(options.traffic, now_ms, rate / 1000), rate)
+        )
+        yield
+        flooding.cancel()
+        await asyncio.gather(flooding, return_exceptions=True)
+
+
+async def flood(producer: AIOKafkaProducer, topic: str, records: Records, rate: int) -> None:
+    """At a steady rate, as a producer sends that lingers for FLOOD_EVERY_S."""
+    start, sent = time.monotonic(), 0
+    while True:
+        due = int((time.monotonic() - start) * rate) - sent
+        await fill(producer, topic, records, due)
+        sent += due
+        await asyncio.sleep(FLOOD_EVERY_S)
 
 
 async def send(kafka: str, rate: int, seconds: float, probe: Probe) -> None:
@@ -190,8 +228,8 @@ async def compare(options: argparse.Namespace, fair: bool) -> tuple[Measured, Me
         for tenant in (QUIET, NOISY):
             await make_topic(kafka, raw_topic(tenant), PARTITIONS)
         alone = await measure(job, options.rate, options.seconds)
-        await fill(kafka, raw_topic(NOISY), options.traffic, int(BACKLOG_PER_S * (options.seconds + 2 * WARM_UP_S)))
-        return alone, await measure(job, options.rate, options.seconds)
+        async with noise(kafka, options):
+            return alone, await measure(job, options.rate, options.seconds)
 
 
 def rows(fair: bool, alone: Measured, beside: Measured) -> list[list[str]]:
@@ -209,6 +247,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=200, help="events a second of the quiet tenant")
     parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--noisy-rate", type=int, default=0, help="of the noisy tenant; 0: a backlog without end")
     parser.add_argument("--traffic", choices=("uniform", "bursty"), default="uniform")
     parser.add_argument("--roles", choices=("stream", "features"), default="stream")
     parser.add_argument("--fair", choices=("on", "off", "both"), default="both")
@@ -221,7 +260,8 @@ def main() -> None:
         )
         uvloop.run(work(options.job))
         return
-    table = Table(title=f"quiet at {options.rate} events/s: sent until in Redis; noisy {options.traffic}")
+    noisy = f"{options.traffic}, {options.noisy_rate or 'a backlog'}"
+    table = Table(title=f"quiet at {options.rate} events/s: sent until in Redis; noisy {noisy}")
     for column in ("fairness", "quiet is", "probes", "missed", "p50 ms", "p99 ms", "times p99 alone", "noisy events/s"):
         table.add_column(column, justify="right" if column not in ("fairness", "quiet is") else "left")
     for fair in {"on": [True], "off": [False], "both": [True, False]}[options.fair]:
