@@ -103,10 +103,24 @@ def stack_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def kafka_server(servers: Servers, stack_kind: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """host:port of a running Kafka broker."""
-    return await servers.dsn("kafka", stack_kind, tmp_path_factory)
+    """host:port of a running Kafka broker, without the topics of earlier modules: workers would read them all."""
+    server = await servers.dsn("kafka", stack_kind, tmp_path_factory)
+    await _delete_topics(server)
+    return server
+
+
+async def _delete_topics(kafka: str) -> None:
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        if topics := [topic for topic in await admin.list_topics() if not topic.startswith("__")]:
+            await admin.delete_topics(topics)
+    finally:
+        await admin.close()
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -127,7 +141,7 @@ async def mongo_server(servers: Servers, stack_kind: str, tmp_path_factory: pyte
     return await servers.dsn("mongo", stack_kind, tmp_path_factory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(kafka_server: str, redis_server: str, clickhouse_server: str, mongo_server: str) -> Endpoints:
     """All four servers of one kind."""
     return Endpoints(kafka=kafka_server, redis=redis_server, clickhouse=clickhouse_server, mongo=mongo_server)
