@@ -5,6 +5,7 @@ and `docker` (a Docker engine); what is not there is skipped with the reason. MI
 missing native stack a failure, so that CI cannot pass by skipping.
 """
 
+import gc
 import os
 import secrets
 import sys
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis  # noqa: F401  its plugin would import it while pytest sums up, too deep in CPython 3.11's parser
 import pytest
 import pytest_asyncio
+import structlog
 
 from infra.stack.endpoints import Endpoints
 from infra.stack.kinds import STACK_KINDS, NotSetUpError
@@ -148,9 +150,14 @@ def stack(kafka_server: str, redis_server: str, clickhouse_server: str, mongo_se
 
 
 @pytest.fixture(autouse=True)
-def recursion_limit() -> None:
-    """Python's own, for every test alike: hypothesis raises it, and leaves it so after asynchronous tests."""
-    sys.setrecursionlimit(1000)
+def process_as_before() -> Iterator[None]:
+    """What commands and roles set for their whole process, which here is every later test's as well."""
+    sys.setrecursionlimit(1000)  # hypothesis raises it, and leaves it so after asynchronous tests
+    switching_s, thresholds, logging_as = sys.getswitchinterval(), gc.get_threshold(), structlog.get_config()
+    yield
+    sys.setswitchinterval(switching_s)
+    gc.set_threshold(*thresholds)
+    structlog.configure(**logging_as)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ class Site:
 
     async def applied(self, tenants: Sequence[str]) -> int:
         """How many raw records the features have taken: the fences' offsets, summed."""
-        async with Redis.from_url(self.redis) as redis:
+        async with Redis.from_url(self.redis, socket_timeout=GIVE_UP_S) as redis:
             pipe = redis.pipeline(transaction=False)
             for tenant in tenants:
                 pipe.hvals(f"{tenant}:fence:features")

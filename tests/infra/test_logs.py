@@ -14,11 +14,10 @@ from infra.settings import Settings
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
+    handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.configure(**configured)
     structlog.contextvars.clear_contextvars()
 
 
