@@ -179,8 +179,8 @@ async def test_answers_within_its_deadline_and_recovers(tmp_path: Path, tenant: 
 
     try:
         async with publishing(f"127.0.0.1:{port}", deadline_s=DEADLINE_S) as publisher:
-            await asyncio.gather(*(send(publisher) for _ in range(50)))
-            assert len(outcomes["taken"]) == 50
+            for _ in range(10):
+                await send_until(publisher, "taken")
             broker.signal(signal.SIGSTOP if silent else signal.SIGKILL)
             await send_until(publisher, "refused")
             if silent:
