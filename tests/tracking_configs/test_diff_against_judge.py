@@ -76,7 +76,7 @@ def has_no_sure_witness(old: FieldSpec, new: FieldSpec | None) -> bool:
     return new.pattern is not None or one_value or new_enum or empty_arrays
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), st.sampled_from(["warn", "reject"]))
 def test_a_change_of_one_field_is_breaking_where_an_event_flips_and_nowhere_else(
     data: st.DataObject, enforcement: str
@@ -136,7 +136,7 @@ def payloads(draw: st.DrawFn, *versions: TrackingConfig) -> dict[str, Any]:
     return payload | draw(st.sampled_from([{}, {}, {}, {"undeclared": 1}]))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(configs(), st.data())
 def test_no_event_contradicts_the_verdict(config: TrackingConfig, data: st.DataObject) -> None:
     old = replaced(config, enforcement=data.draw(st.sampled_from(["warn", "reject"])))
@@ -152,7 +152,7 @@ def test_no_event_contradicts_the_verdict(config: TrackingConfig, data: st.DataO
         assert not contradicts(change, before(event), after(event)), (change, event, before(event), after(event))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(configs(), st.data())
 def test_nothing_changes_between_equals_and_compatible_holds_both_ways(
     old: TrackingConfig, data: st.DataObject

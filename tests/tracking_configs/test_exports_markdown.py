@@ -76,7 +76,7 @@ def test_the_example_of_a_template_s_page_is_clean(config: TrackingConfig) -> No
     assert judged(config, posted(docs_page(config))).validation_warnings == ()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(nasty_configs(with_patterns=False))
 def test_the_example_of_any_page_is_clean_patterns_aside(config: TrackingConfig) -> None:
     assert judged(config, example_of(docs_page(config))).validation_warnings == ()
@@ -89,7 +89,7 @@ def test_a_shell_posts_the_example_as_it_stands(config: TrackingConfig) -> None:
     assert posted(page).strip() == example_of(page)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(nasty_configs())
 def test_a_page_has_its_own_structure_whatever_a_tenant_wrote(config: TrackingConfig) -> None:
     page = docs_page(config)
@@ -105,7 +105,7 @@ def test_a_page_has_its_own_structure_whatever_a_tenant_wrote(config: TrackingCo
     assert len(actions) - 1 == len(known_actions(config))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(nasty_configs())
 def test_what_a_tenant_wrote_is_read_as_it_was_written(config: TrackingConfig) -> None:
     page = docs_page(config)
