@@ -208,13 +208,10 @@ async def applied(redis: Redis, tenant: str) -> int:
 async def measure(job: Job, rate: int, seconds: float) -> Measured:
     async with Redis.from_url(job.redis) as redis, worker(job):
         probe = Probe(redis, lambda user: f"{QUIET}:user:session:{user}", "last_at", ask_every_s=ASK_EVERY_S)
-        asking = asyncio.create_task(probe.ask())
-        before, began = await applied(redis, NOISY), time.monotonic()
-        await send(job.kafka, rate, seconds, probe)
-        taken, took_s = await applied(redis, NOISY) - before, time.monotonic() - began
-        await asyncio.sleep(3)
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
+        async with probe.asking():
+            before, began = await applied(redis, NOISY), time.monotonic()
+            await send(job.kafka, rate, seconds, probe)
+            taken, took_s = await applied(redis, NOISY) - before, time.monotonic() - began
         return Measured(probe.ages_ms, probe.missed, taken / took_s)
 
 

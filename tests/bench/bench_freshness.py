@@ -13,7 +13,8 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -38,12 +39,21 @@ class Probe:
         self._waiting: dict[str, int] = {}
         self.ages_ms: list[float] = []
         self.missed = 0
+        self._ending = False
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        """Ask until the end, and then until the last one is found or missed."""
+        task = asyncio.create_task(self._ask())
+        yield
+        self._ending = True  # a client of Redis may swallow a cancellation
+        await task
 
     def expect(self, user: str, sent_ms: int) -> None:
         self._waiting.setdefault(user, sent_ms)
 
-    async def ask(self) -> None:
-        while True:
+    async def _ask(self) -> None:
+        while self._waiting or not self._ending:
             await asyncio.sleep(self._ask_every_s)
             users = list(self._waiting)
             if not users:
@@ -105,12 +115,10 @@ async def measure(rate: int, seconds: float) -> dict[str, Probe]:
                     "session in Redis": Probe(redis, lambda user: f"{TENANT}:user:session:{user}", "last_at"),
                     "changed rec:cache": Probe(redis, lambda user: f"{TENANT}:rec:meta:{user}:home", "computed_at"),
                 }
-                asking = [asyncio.create_task(probe.ask()) for probe in probes.values()]
-                await send(producer, rate, seconds, list(probes.values()))
-                await asyncio.sleep(3)
-                for task in asking:
-                    task.cancel()
-                await asyncio.gather(*asking, return_exceptions=True)
+                async with AsyncExitStack() as asking:
+                    for probe in probes.values():
+                        await asking.enter_async_context(probe.asking())
+                    await send(producer, rate, seconds, list(probes.values()))
             return probes
 
 
