@@ -13,6 +13,7 @@ from ingest_api.publisher import Publisher
 from ingest_api.track_stats import TrackStats
 from schemas.clock import Clock
 from schemas.event import Event, Source
+from schemas.lag import OTHERS
 from schemas.limits import MAX_EVENT_BYTES
 from schemas.quality import QUALITY
 from schemas.verdict import Code, Issue, Rejected
@@ -111,7 +112,7 @@ class TrackService:
     def _label(self, verdict: Event | Rejected, body: bytes, tenant: str | None) -> str:
         """The event's tenant as a metric's label: only those that exist, so that callers cannot make labels."""
         name = verdict.tenant_id if isinstance(verdict, Event) else _named_tenant(body) or tenant
-        return name if name is not None and self._publisher.knows(name) else "other"
+        return name if name is not None and self._publisher.knows(name) else OTHERS
 
 
 def accepted(event: Event) -> Receipt:

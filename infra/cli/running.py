@@ -56,13 +56,16 @@ def find_running(data_dir: Path) -> Running | None:
 def cli_settings(data_dir: Path | None) -> tuple[Settings, Running | None]:
     """The settings of a command, its DSNs taken from a running platform where the settings name none.
 
-    Raises OperatorError where a data directory is given and no platform runs there: whoever names one means that one,
-    and not the servers that the settings name.
+    Raises OperatorError where a data directory is given, by option or variable, and no platform runs there: whoever
+    names one means that one, and not the servers that the settings name.
     """
-    running = find_running(data_dir or load_settings().data_dir)
-    if data_dir is not None and running is None:
+    settings = load_settings()
+    named = data_dir is not None or "data_dir" in settings.model_fields_set
+    where = data_dir or settings.data_dir
+    running = find_running(where)
+    if named and running is None:
         raise OperatorError(
-            f"no platform runs with its data in {data_dir}: name another --data-dir, or start one there"
+            f"no platform runs with its data in {where}: name another by --data-dir or MILLRACE_DATA_DIR"
         )
     return load_settings(running.dsns() if running else None), running
 

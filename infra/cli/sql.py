@@ -8,6 +8,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.markup import escape
 from rich.table import Table
 
+from infra.cli.configs_tables import plain
 from infra.cli.run import answers, run_async
 from infra.cli.running import AsJson, DataDir, cli_settings, print_json
 from infra.connections import open_clickhouse
@@ -61,5 +62,5 @@ def as_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
         numeric = all(isinstance(row[index], int | float) for row in rows) and bool(rows)
         table.add_column(escape(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(escape("" if value is None else str(value)) for value in row))
+        table.add_row(*(escape(plain(value)) for value in row))
     return table

@@ -11,6 +11,7 @@ import typer
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
+from infra.cli.configs_tables import plain
 from infra.cli.run import run_async
 from infra.cli.running import AsJson, DataDir, cli_settings
 from infra.errors import OperatorError, ServerAwayError
@@ -40,13 +41,13 @@ def tail(
         raise typer.BadParameter(f"{tenant!r} is not a tenant's name")
     settings, _ = cli_settings(data_dir)
     topic, read, show = _choose(tenant, raw, rejected)
-    write = (lambda plain: json.dumps(plain, ensure_ascii=False, default=str)) if as_json else show
+    write = (lambda found: json.dumps(found, ensure_ascii=False, default=str)) if as_json else show
     run_async(_follow(KafkaDsn.parse(settings.kafka.get_secret_value()), topic, last, count, lambda r: write(read(r))))
 
 
 def _choose(tenant: str, raw: bool, rejected: bool) -> tuple[str, Reader, Callable[[dict[str, Any]], str]]:
     if raw:
-        return raw_topic(tenant), read_raw, lambda plain: f"{plain['received_at']}  {plain['value']}"
+        return raw_topic(tenant), read_raw, lambda found: f"{found['received_at']}  {plain(found['value'])}"
     if rejected:
         return rejected_topic(tenant), read_dead_letter, dead_letter_line
     return validated_topic(tenant), read_validated, event_line
@@ -87,13 +88,14 @@ def event_line(event: dict[str, Any]) -> str:
         f"{moment(event['timestamp'])}  {event['source']:<5}  {event['scenario_id']}  "
         f"{event['user_id']}  {event['action_type']:<10}  {event['item_id']}"
     )
-    return f"{line}  [warned: {warned}]" if warned else line
+    return plain(f"{line}  [warned: {warned}]" if warned else line)
 
 
 def dead_letter_line(letter: dict[str, Any]) -> str:
     reasons = ", ".join(letter["reason_codes"])
     place = f"{letter['topic']}/{letter['partition']}@{letter['offset']}"
-    return f"{moment(letter['timestamp'])}  {place}  {reasons}: {letter['message']}\n    {letter['original'][:300]}"
+    message, original = plain(letter["message"]), plain(letter["original"][:300])
+    return f"{moment(letter['timestamp'])}  {place}  {reasons}: {message}\n    {original}"
 
 
 def moment(ms: int) -> str:

@@ -109,7 +109,7 @@ async def _categories(deps: Deps, tenant: str, items: Iterable[str]) -> dict[str
 def _show(found: PastFeatures) -> None:
     """Tables of the session, of what is recent, and of the rest."""
     more = "" if found.is_whole else ", the newest of more"
-    typer.echo(f"{found.user_id} at {moment_text(found.at)}: {found.events:,} events{more}")
+    typer.echo(f"{plain(found.user_id)} at {moment_text(found.at)}: {found.events:,} events{more}")
     if found.session is None:
         typer.echo("no session")
     else:

@@ -21,7 +21,7 @@ def tenant_of(request: Request, default: str | None, own: str | None = None) -> 
     """The tenant of a call, `own` being what its parameters name. Raises RequestRefused."""
     tenant = own or named_tenant(request, default)
     if tenant is None:
-        raise _refused(Code.MISSING, "name a tenant: tenant_id, or the header X-Tenant-ID")
+        raise _refused(Code.MISSING, "name a tenant: by a parameter of the call, or by the header X-Tenant-ID")
     if not is_tenant(tenant):
         raise _refused(Code.INVALID_TENANT, f"{tenant!r} is not a tenant's name")
     return tenant

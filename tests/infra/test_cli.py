@@ -146,6 +146,14 @@ def test_a_data_directory_without_a_platform_is_said_and_no_other_is_taken(
     assert capsys.readouterr().err.startswith("millrace: no platform runs with its data in elsewhere: name another")
 
 
+def test_so_is_one_that_the_environment_names(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLRACE_DATA_DIR", "elsewhere")
+    assert run("erase", "u7", "--tenant", "acme", "--yes") == 1
+    assert capsys.readouterr().err.startswith("millrace: no platform runs with its data in elsewhere: name another")
+
+
 def test_without_a_data_directory_the_settings_are_taken(tmp_path: Path) -> None:
     assert cli_settings(None) == (load_settings(), None)
     write_endpoints(tmp_path / ".millrace", pid=alive())

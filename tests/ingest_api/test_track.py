@@ -6,6 +6,7 @@ import pytest
 
 from ingest_api.track import TrackService
 from schemas.event import Source
+from schemas.lag import OTHERS
 from schemas.limits import MAX_EVENT_BYTES
 from schemas.quality import QUALITY
 from tests.factories import NOON, make_body
@@ -62,12 +63,12 @@ async def test_validating_counts_nothing() -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 60_000, b'{"tenant_id": 7}', b'{"tenant_id": "\xff"}'])
 async def test_a_body_that_names_no_tenant_counts_for_that_of_the_call(body: bytes) -> None:
     assert (await added(make_service(), body, "acme"))["acme", "", "0", ""] == 1
-    assert (await added(make_service(), body))["other", "", "0", ""] == 1
+    assert (await added(make_service(), body))[OTHERS, "", "0", ""] == 1
 
 
 async def test_a_tenant_that_does_not_exist_makes_no_series() -> None:
     found = await added(make_service(closed=frozenset({"ghost"})), encode(make_body(tenant_id="ghost")))
-    assert found == {("other", "", "0", ""): 1, ("other", "", "0", "tenant_id"): 1}
+    assert found == {(OTHERS, "", "0", ""): 1, (OTHERS, "", "0", "tenant_id"): 1}
 
 
 async def test_an_event_that_what_the_door_fills_in_makes_too_large_is_counted() -> None:
