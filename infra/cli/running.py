@@ -65,7 +65,8 @@ def cli_settings(data_dir: Path | None) -> tuple[Settings, Running | None]:
     running = find_running(where)
     if named and running is None:
         raise OperatorError(
-            f"no platform runs with its data in {where}: name another by --data-dir or MILLRACE_DATA_DIR"
+            f"no platform runs with its data in {where}: name another by --data-dir or MILLRACE_DATA_DIR,"
+            " or start one there"
         )
     return load_settings(running.dsns() if running else None), running
 
